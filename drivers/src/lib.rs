@@ -1,2 +1,65 @@
-//! x
+//! Sensors on embedded-hal traits: what a chip says, turned into measurements with units, or into an error that
+//! names what is wrong and what to do about it.
+//!
+//! A driver knows its registers and its mathematics. It does *not* know the gateway: it never sleeps, never retries,
+//! keeps no clock and opens no device. Whoever drives it waits as long as [`Driver::start`] says, decides how often
+//! to ask again after an error, and brings any bus that speaks `embedded_hal::i2c::I2c<Error = BusError>`:
+//! Linux, the simulator in [`sim`], a mock, a multiplexer's port.
+//!
+//! Everything else (help texts, `scan`, the device table in the README, error suggestions) derives from [`TABLE`].
+
 #![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod bus;
+mod channel;
+mod error;
+mod options;
+#[allow(dead_code, reason = "the first drivers follow")]
+mod registers;
+pub mod sim;
+mod table;
+
+use core::time::Duration;
+
+pub use bus::{I2c, Mapped};
+pub use channel::{Channel, Kind, MAX_CHANNELS, Measurement, Measurements};
+pub use error::{BusError, BusFault, Error, Fault, FrameError};
+pub use options::{Accepts, OptionError, Options, Setting, Value};
+pub use table::{Connection, Entry, TABLE, find};
+
+/// A polled device: one conversation is [`start`](Self::start), a pause, [`read`](Self::read).
+///
+/// Any method may answer [`Error::NotReady`]: nothing is wrong, call the same method again after the given time.
+/// After any other error call [`init`](Self::init) before the next `start`: the chip may have lost power.
+pub trait Driver {
+    /// The channels of this instance, in the order of [`Measurement::channel`].
+    ///
+    /// Names and units are those of the device's row in [`TABLE`]; ranges may depend on the options (gain, shunt).
+    fn channels(&self) -> &[Channel];
+
+    /// Asks the chip who it is, reads its calibration, writes its configuration and reads it back.
+    fn init(&mut self, bus: &mut I2c) -> Result<(), Error>;
+
+    /// Begins a conversion and says how long it takes at most.
+    fn start(&mut self, bus: &mut I2c) -> Result<Duration, Error>;
+
+    /// Collects the conversion and appends its measurements to `out`.
+    ///
+    /// What is in `out` when this fails is good: a chip may know its voltage but not its current.
+    fn read(&mut self, bus: &mut I2c, out: &mut Measurements) -> Result<(), Error>;
+}
+
+/// A device that talks by itself on a byte stream: bytes in, measurements out, no I/O.
+pub trait Framing {
+    /// The channels of this instance, in the order of [`Measurement::channel`].
+    fn channels(&self) -> &[Channel];
+
+    /// Takes one byte. `Ok(true)` when it completed a frame whose measurements are now in `out`.
+    ///
+    /// After an error the framing has already found its feet again: just go on with the next byte.
+    fn push(&mut self, byte: u8, out: &mut Measurements) -> Result<bool, FrameError>;
+}

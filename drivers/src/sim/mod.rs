@@ -1,0 +1,52 @@
+//! The chips as hardware that is not there: each simulated at register level, written from its datasheet and not
+//! from our driver, behind the same embedded-hal traits as the real thing.
+//!
+//! [`Bus`] is the wire with its chips; whoever owns it sets the quantities around the sensors, lets time pass with
+//! [`Bus::advance`] and breaks things with [`Trouble`]. It has no clock and no threads of its own.
+
+mod bus;
+
+use core::time::Duration;
+
+pub use bus::Bus;
+
+/// One simulated chip. Time only passes in [`advance`](Self::advance).
+pub trait Chip {
+    /// The 7-bit address it answers to.
+    fn address(&self) -> u8;
+
+    /// Takes a message: the bytes that a controller writes after the address.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Nack>;
+
+    /// Fills the whole buffer with what the chip puts on the wire.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<(), Nack>;
+
+    /// Registers as after a power-on reset. The world around the sensor stays as it is.
+    fn power_on(&mut self);
+
+    /// Lets time pass: conversions finish.
+    fn advance(&mut self, by: Duration);
+
+    /// Sets a quantity of the world around the sensor, by channel name and in the channel's unit.
+    /// False if the chip does not sense it.
+    fn set(&mut self, quantity: &str, value: f64) -> bool;
+}
+
+/// The chip does not acknowledge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nack;
+
+/// What can be wrong with one simulated chip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Off the bus and without power; plugged back in, it starts from its power-on state.
+    Unplugged,
+    /// Every byte read from it is random.
+    Garbage,
+    /// The last bit of every answer is wrong: the checksum of chips that have one.
+    WrongChecksum,
+    /// It senses nothing new: [`Bus::set`] is ignored.
+    Frozen,
+    /// Its own time runs this many times slower: conversions are late.
+    Slow(u32),
+}
