@@ -1,0 +1,160 @@
+//! The exact, mergeable summary of a window of readings.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Nanos, Quality};
+
+/// A value at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// When.
+    pub at: Nanos,
+    /// In the channel's unit.
+    pub value: f64,
+}
+
+/// What is known of the readings of one window. `count`, `min`, `max`, `first`, `last` are exact, `sum`, `m2` and `integral` to
+/// rounding, also after merging.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// First instant of the window.
+    pub start: Nanos,
+    /// Its width.
+    pub width: Nanos,
+    /// Readings that a full window has; 0 when the period is not known.
+    pub expected: u32,
+    /// Readings that it had.
+    pub count: u32,
+    /// Smallest value.
+    pub min: f64,
+    /// Largest value.
+    pub max: f64,
+    /// Mean of the readings.
+    pub mean: f64,
+    /// Sum of the squared distances from the mean.
+    pub m2: f64,
+    /// Sum of the readings.
+    pub sum: f64,
+    /// Oldest reading.
+    pub first: Point,
+    /// Newest reading.
+    pub last: Point,
+    /// Area under the readings joined by lines, in unit x seconds, over `covered`.
+    pub integral: f64,
+    /// The part of the window in which readings follow each other without a gap.
+    pub covered: Nanos,
+    /// Of its worst reading.
+    pub quality: Quality,
+    /// Cut short: restart, clock step, gap, end.
+    pub partial: bool,
+}
+
+impl Summary {
+    /// An empty window.
+    #[must_use]
+    pub fn new(start: Nanos, width: Nanos, expected: u32) -> Self {
+        Self {
+            start,
+            width,
+            expected,
+            ..Self::default()
+        }
+    }
+
+    /// Takes in one reading.
+    pub fn add(&mut self, at: Nanos, value: f64) {
+        self.merge(&Self {
+            start: self.start,
+            width: self.width,
+            count: 1,
+            min: value,
+            max: value,
+            mean: value,
+            sum: value,
+            first: Point { at, value },
+            last: Point { at, value },
+            ..Self::default()
+        });
+    }
+
+    /// Takes in another summary, of the same or of another time (Chan, Golub, LeVeque 1979). The window becomes the hull of both.
+    pub fn merge(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
+        if self.count == 0 {
+            let (start, end) = self.hull(other);
+            *self = Self {
+                start,
+                width: end - start,
+                expected: self.expected.max(other.expected),
+                ..*other
+            };
+            return;
+        }
+        let (n, m) = (f64::from(self.count), f64::from(other.count));
+        let distance = other.mean - self.mean;
+        self.mean += distance * (m / (n + m));
+        self.m2 += other.m2 + distance * distance * (n * m / (n + m));
+        self.sum += other.sum;
+        self.count = self.count.saturating_add(other.count);
+        self.expected = self.expected.saturating_add(other.expected);
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        if other.first.at < self.first.at {
+            self.first = other.first;
+        }
+        if other.last.at >= self.last.at {
+            self.last = other.last;
+        }
+        self.integral += other.integral;
+        self.covered = self.covered.saturating_add(other.covered);
+        self.quality = self.quality.max(other.quality);
+        self.partial |= other.partial;
+        let (start, end) = self.hull(other);
+        (self.start, self.width) = (start, end - start);
+    }
+
+    fn hull(&self, other: &Self) -> (Nanos, Nanos) {
+        let end =
+            (self.start.saturating_add(self.width)).max(other.start.saturating_add(other.width));
+        (self.start.min(other.start), end)
+    }
+
+    /// Sample variance of the readings; 0 below two readings.
+    #[must_use]
+    pub fn variance(&self) -> f64 {
+        if self.count < 2 {
+            0.0
+        } else {
+            self.m2 / f64::from(self.count - 1)
+        }
+    }
+
+    /// Mean over time: the integral by the covered time; the plain mean without any.
+    #[must_use]
+    pub fn mean_over_time(&self) -> f64 {
+        if self.covered > 0 {
+            self.integral / (self.covered as f64 / 1e9)
+        } else {
+            self.mean
+        }
+    }
+
+    /// Last value less the first.
+    #[must_use]
+    pub fn delta(&self) -> f64 {
+        self.last.value - self.first.value
+    }
+
+    /// `delta` per second; 0 if all readings are of one instant.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        let time = self.last.at.saturating_sub(self.first.at);
+        if time > 0 {
+            self.delta() / (time as f64 / 1e9)
+        } else {
+            0.0
+        }
+    }
+}
