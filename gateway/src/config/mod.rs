@@ -1,0 +1,169 @@
+//! The configuration file: one TOML file, readable by a plant technician.
+//!
+//! Only the root table is read here: which parts there are and in which order they are asked. Every part takes its own
+//! keys out of its own [`Section`], next to its code.
+
+mod report;
+mod section;
+mod units;
+
+pub use report::Report;
+pub use section::{Problem, Problems, Section, did_you_mean, one_of};
+pub use units::{Size, Span};
+
+use crate::record::GATEWAY;
+use crate::registry::Sensor;
+use crate::{buffer, filter, forward, source};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use toml::de::DeTable;
+
+/// More than any gateway needs; a larger file is a mistake.
+const LARGEST_FILE: u64 = 4 << 20;
+
+/// Labels that leave with every record.
+pub type Labels = BTreeMap<Box<str>, Box<str>>;
+
+/// Everything that was configured, checked, nothing opened yet.
+pub struct Config {
+    /// Who this gateway is.
+    pub gateway: Gateway,
+    /// The sensors, in file order; their index is that of the registry.
+    pub sensors: Vec<Sensor>,
+    /// Buses and sources, one for each sensor.
+    pub sources: source::Plan,
+    /// What each channel's readings go through.
+    pub filters: filter::Rules,
+    /// The durable log.
+    pub buffer: buffer::Config,
+    /// The destinations.
+    pub sinks: Vec<forward::Route>,
+}
+
+/// `[gateway]` and `[clock]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gateway {
+    /// Names this gateway among all others, on every record.
+    pub id: Box<str>,
+    /// On everything that leaves.
+    pub labels: Labels,
+    /// Where the store, the socket and everything else that lasts is kept.
+    pub state: PathBuf,
+    /// How long data waits for the clock to be synchronised before it leaves with a guess. Events never wait.
+    pub clock_hold: Duration,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn load(path: &Path) -> Result<Self, Report> {
+        let size = std::fs::metadata(path).map_err(|e| Report::unreadable(path, &e))?.len();
+        if size > LARGEST_FILE {
+            return Err(Report::too_large(path, size));
+        }
+        let text = std::fs::read_to_string(path).map_err(|e| Report::unreadable(path, &e))?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    /// Checks a configuration; `name` is how messages call it. Finds as many problems as it can in one go.
+    pub fn parse(text: &str, name: &str) -> Result<Self, Report> {
+        let problems = Problems::default();
+        let (table, syntax) = DeTable::parse_recoverable(text);
+        for error in &syntax {
+            problems.report(error.span().unwrap_or(0..0), "this is not TOML", error.message(), None);
+        }
+        let config = if syntax.is_empty() { read_root(Section::new("", 0..0, table.into_inner(), &problems)) } else { None };
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(Report::new(name, text, problems)),
+        }
+    }
+}
+
+fn read_root(mut root: Section<'_, '_>) -> Option<Config> {
+    let gateway = Gateway::read(&mut root);
+    let labels = gateway.as_ref().map(|g| g.labels.clone()).unwrap_or_default();
+    let mut filters = filter::Rules::read(root.take_section("filter"), root.take_section("group"));
+    let buffer = buffer::Config::read(root.take_section("buffer"));
+    let buses = root.take_named("bus");
+    let sections = root.take_named("sensor");
+    let mut sensors = Vec::with_capacity(sections.len());
+    let mut drafts = Vec::with_capacity(sections.len());
+    for section in sections {
+        let (sensor, draft) = read_sensor(section, &labels, &mut filters);
+        sensors.push(sensor);
+        drafts.push(draft);
+    }
+    let sources = source::Plan::read(buses, drafts);
+    let sinks = root.take_named("sink").into_iter().filter_map(|s| forward::Route::read(s, gateway.as_ref()?)).collect();
+    root.finish();
+    Some(Config { gateway: gateway?, sensors, sources, filters, buffer, sinks })
+}
+
+/// The keys that every sensor has; the rest is its driver's.
+fn read_sensor<'p, 'i>(mut section: Section<'p, 'i>, labels: &Labels, filters: &mut filter::Rules) -> (Sensor, source::Draft<'p, 'i>) {
+    check_name(&section);
+    let name: Box<str> = section.key().into();
+    let driver = section.require("driver", "\"bme280\"").unwrap_or_default();
+    let every = section.take_checked("every", "must be at least 1ms", |s: &Span| s.0 >= Duration::from_millis(1)).map(|s| s.0);
+    let mut all = labels.clone();
+    all.extend(section.take::<Labels>("labels").unwrap_or_default());
+    let bus = section.take_spanned("bus");
+    filters.read_sensor(&name, &mut section);
+    let mut channels = section.take_named("channel");
+    for channel in &mut channels {
+        filters.read_channel(&name, channel);
+    }
+    let sensor = Sensor { name, every, labels: all };
+    (sensor, source::Draft { section, driver, bus, every, channels })
+}
+
+/// Names become topics, keys and file names.
+fn check_name(section: &Section<'_, '_>) {
+    let name = section.key();
+    if name == GATEWAY {
+        section.report(section.place(), format!("[{}]: the name `{GATEWAY}` is the gateway's own", section.name()), "reserved", Some("choose another name".into()));
+    }
+    if !is_name(name) {
+        section.report(section.place(), format!("[{}]: `{name}` cannot be used as a name", section.name()), NAME_RULE, None);
+    }
+}
+
+const NAME_RULE: &str = "names have 1 to 64 of the characters a-z A-Z 0-9 - _ .";
+
+/// Whether `name` can stand in a topic, a key and a file name.
+pub fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+impl Gateway {
+    fn read(root: &mut Section<'_, '_>) -> Option<Self> {
+        let clock_hold = root.take_section("clock").and_then(|mut clock| {
+            let hold = clock.take::<Span>("hold");
+            clock.finish();
+            hold
+        });
+        let Some(mut section) = root.take_section("gateway") else {
+            root.report(0..0, "there is no [gateway]", "missing here", Some(format!("begin the file with:\n[gateway]\nid = \"{}\"", suggested_id())));
+            return None;
+        };
+        let id = section.require::<String>("id", &format!("\"{}\"", suggested_id()));
+        if let Some(bad) = id.as_deref().filter(|id| !is_name(id)) {
+            section.report(section.place(), format!("`id` in [gateway] cannot be \"{bad}\""), NAME_RULE, None);
+        }
+        let labels = section.take("labels").unwrap_or_default();
+        let state = section.take("state").unwrap_or_else(|| PathBuf::from("/var/lib/weir"));
+        section.finish();
+        Some(Self { id: id?.into(), labels, state, clock_hold: clock_hold.map_or(Duration::from_secs(120), |s| s.0) })
+    }
+}
+
+/// An id that nobody else is likely to have: host name and board serial.
+fn suggested_id() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let serial = std::fs::read_to_string("/sys/firmware/devicetree/base/serial-number").unwrap_or_default();
+    let serial = serial.trim_matches(|c: char| c == '\0' || c.is_whitespace());
+    let tail = serial.get(serial.len().saturating_sub(8)..).unwrap_or_default();
+    let id = [host.trim(), tail].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join("-");
+    if is_name(&id) { id } else { "gateway-1".into() }
+}

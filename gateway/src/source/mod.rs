@@ -1,0 +1,130 @@
+//! Where readings come from: buses with polled sensors, serial streams, this machine, files, the network.
+//!
+//! Each file is one kind. A source is told what its channels are called, sends [`Arrival`]s into its [`Feed`] and counts
+//! what it could not read. It filters nothing, stores nothing, and never stops another source.
+
+use crate::clock::Clock;
+use crate::config::Section;
+use crate::record::Nanos;
+use crate::registry::{ChannelIndex, Declared, Registry, SensorIndex};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use toml::Spanned;
+
+/// What a source tells the pipeline.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Arrival {
+    /// One value of one channel.
+    Reading {
+        /// Which channel.
+        channel: ChannelIndex,
+        /// Boot time of the measurement (for a conversion: of its start).
+        at: Nanos,
+        /// What was measured.
+        value: Measured,
+    },
+    /// A poll that was due did not happen in time; every channel of the sensor misses one reading.
+    Missed {
+        /// Which sensor.
+        sensor: SensorIndex,
+        /// How many polls in a row.
+        polls: u64,
+    },
+    /// A poll was tried and failed; every channel of the sensor has one failed reading.
+    Failed {
+        /// Which sensor.
+        sensor: SensorIndex,
+        /// Boot time of the attempt.
+        at: Nanos,
+        /// What happened and what to do about it, in words a technician can act on.
+        why: Arc<str>,
+    },
+}
+
+/// A value as it comes from a sensor.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Measured {
+    /// A gauge's.
+    Gauge(f64),
+    /// A counter's, exact.
+    Counter(u64),
+    /// A state's.
+    State(i64),
+    /// A text's; at most [`TEXT_LIMIT`] bytes are kept.
+    Text(Box<str>),
+}
+
+/// The longest text that is kept of a text channel, in bytes.
+pub const TEXT_LIMIT: usize = 1024;
+
+/// The way into the pipeline. Cheap to clone; one sensor each.
+#[derive(Debug, Clone)]
+pub struct Feed {
+    sensor: SensorIndex,
+    registry: Arc<Registry>,
+    to: mpsc::Sender<Arrival>,
+    clock: Clock,
+}
+
+/// The pipeline is gone: the gateway is shutting down, the source should end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed;
+
+impl Feed {
+    /// A feed for `sensor`.
+    pub fn new(sensor: SensorIndex, registry: Arc<Registry>, to: mpsc::Sender<Arrival>, clock: Clock) -> Self {
+        Self { sensor, registry, to, clock }
+    }
+
+    /// Which sensor this feed belongs to.
+    pub fn sensor(&self) -> SensorIndex {
+        self.sensor
+    }
+
+    /// The clock that readings are stamped with.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Makes a channel known before its first reading; the same name gives the same index. `None` when the sensor has
+    /// used up its channels (a publisher that invents names must not fill the memory).
+    pub fn channel(&self, declared: Declared) -> Option<ChannelIndex> {
+        self.registry.declare(self.sensor, declared)
+    }
+
+    /// Sends from a task; waits while the pipeline is busy.
+    pub async fn send(&self, arrival: Arrival) -> Result<(), Closed> {
+        self.to.send(arrival).await.map_err(|_| Closed)
+    }
+
+    /// Sends from a bus thread; waits while the pipeline is busy.
+    pub fn send_blocking(&self, arrival: Arrival) -> Result<(), Closed> {
+        self.to.blocking_send(arrival).map_err(|_| Closed)
+    }
+}
+
+/// A sensor on its way from the file to a source: the common keys are taken, the rest is for its driver.
+pub struct Draft<'p, 'i> {
+    /// What is left of `[sensor.NAME]`.
+    pub section: Section<'p, 'i>,
+    /// The word after `driver =`; empty when it is missing, which has been reported.
+    pub driver: String,
+    /// The word after `bus =`, with its place.
+    pub bus: Option<Spanned<String>>,
+    /// The word after `every =`.
+    pub every: Option<Duration>,
+    /// What is left of each `[sensor.NAME.channel.CHANNEL]`.
+    pub channels: Vec<Section<'p, 'i>>,
+}
+
+/// Everything that will deliver readings, checked, nothing opened yet.
+#[derive(Default)]
+pub struct Plan;
+
+impl Plan {
+    /// Reads `[bus.NAME]` and gives each sensor to its bus or source.
+    pub fn read(_buses: Vec<Section<'_, '_>>, _sensors: Vec<Draft<'_, '_>>) -> Self {
+        Self
+    }
+}
