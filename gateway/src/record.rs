@@ -101,7 +101,8 @@ pub enum Kind {
 
 impl Kind {
     /// All, with the words used in configuration and on the wire.
-    pub const WORDS: &'static [(&'static str, Self)] = &[("sample", Self::Sample), ("summary", Self::Summary), ("event", Self::Event), ("status", Self::Status)];
+    pub const WORDS: &'static [(&'static str, Self)] =
+        &[("sample", Self::Sample), ("summary", Self::Summary), ("event", Self::Event), ("status", Self::Status)];
 
     /// The word used in configuration and on the wire.
     pub fn as_str(self) -> &'static str {

@@ -117,7 +117,11 @@ impl Registry {
     pub fn channels_of(&self, sensor: SensorIndex) -> Vec<ChannelIndex> {
         let channels = self.lock();
         let indices = 0..u32::try_from(channels.known.len()).unwrap_or(u32::MAX);
-        indices.zip(&channels.known).filter(|(_, known)| known.sensor == sensor).map(|(index, _)| ChannelIndex(index)).collect()
+        indices
+            .zip(&channels.known)
+            .filter(|(_, known)| known.sensor == sensor)
+            .map(|(index, _)| ChannelIndex(index))
+            .collect()
     }
 
     /// Makes a channel known; the same name gives the same index. `None` when the sensor is unknown or has too many.
@@ -133,7 +137,12 @@ impl Registry {
             return None;
         }
         *count += 1;
-        let channel = Arc::new(Channel { sensor: owner.name.clone(), name: declared.name.clone(), unit: declared.unit.clone(), labels: owner.labels.clone() });
+        let channel = Arc::new(Channel {
+            sensor: owner.name.clone(),
+            name: declared.name.clone(),
+            unit: declared.unit.clone(),
+            labels: owner.labels.clone(),
+        });
         let index = ChannelIndex(u32::try_from(channels.known.len()).ok()?);
         channels.known.push(Known { channel, sensor, declared });
         channels.by_name.insert(key, index);
@@ -165,7 +174,8 @@ mod tests {
     #[test]
     fn a_publisher_that_invents_names_is_stopped() {
         let registry = registry();
-        let declared = (0..CHANNELS_PER_SENSOR + 10).filter_map(|n| registry.declare(SensorIndex(0), Declared::gauge(format!("c{n}"), "")));
+        let declared = (0..CHANNELS_PER_SENSOR + 10)
+            .filter_map(|n| registry.declare(SensorIndex(0), Declared::gauge(format!("c{n}"), "")));
         assert_eq!(declared.count(), CHANNELS_PER_SENSOR);
     }
 }

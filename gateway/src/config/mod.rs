@@ -72,7 +72,8 @@ impl Config {
         for error in &syntax {
             problems.report(error.span().unwrap_or(0..0), "this is not TOML", error.message(), None);
         }
-        let config = if syntax.is_empty() { read_root(Section::new("", 0..0, table.into_inner(), &problems)) } else { None };
+        let config =
+            if syntax.is_empty() { read_root(Section::new("", 0..0, table.into_inner(), &problems)) } else { None };
         match config {
             Some(config) if problems.is_empty() => Ok(config),
             _ => Err(Report::new(name, text, problems)),
@@ -95,17 +96,23 @@ fn read_root(mut root: Section<'_, '_>) -> Option<Config> {
         drafts.push(draft);
     }
     let sources = source::Plan::read(buses, drafts);
-    let sinks = root.take_named("sink").into_iter().filter_map(|s| forward::Route::read(s, gateway.as_ref()?)).collect();
+    let sinks =
+        root.take_named("sink").into_iter().filter_map(|s| forward::Route::read(s, gateway.as_ref()?)).collect();
     root.finish();
     Some(Config { gateway: gateway?, sensors, sources, filters, buffer, sinks })
 }
 
 /// The keys that every sensor has; the rest is its driver's.
-fn read_sensor<'p, 'i>(mut section: Section<'p, 'i>, labels: &Labels, filters: &mut filter::Rules) -> (Sensor, source::Draft<'p, 'i>) {
+fn read_sensor<'p, 'i>(
+    mut section: Section<'p, 'i>,
+    labels: &Labels,
+    filters: &mut filter::Rules,
+) -> (Sensor, source::Draft<'p, 'i>) {
     check_name(&section);
     let name: Box<str> = section.key().into();
     let driver = section.require("driver", "\"bme280\"").unwrap_or_default();
-    let every = section.take_checked("every", "must be at least 1ms", |s: &Span| s.0 >= Duration::from_millis(1)).map(|s| s.0);
+    let every =
+        section.take_checked("every", "must be at least 1ms", |s: &Span| s.0 >= Duration::from_millis(1)).map(|s| s.0);
     let mut all = labels.clone();
     all.extend(section.take::<Labels>("labels").unwrap_or_default());
     let bus = section.take_spanned("bus");
@@ -122,10 +129,20 @@ fn read_sensor<'p, 'i>(mut section: Section<'p, 'i>, labels: &Labels, filters: &
 fn check_name(section: &Section<'_, '_>) {
     let name = section.key();
     if name == GATEWAY {
-        section.report(section.place(), format!("[{}]: the name `{GATEWAY}` is the gateway's own", section.name()), "reserved", Some("choose another name".into()));
+        section.report(
+            section.place(),
+            format!("[{}]: the name `{GATEWAY}` is the gateway's own", section.name()),
+            "reserved",
+            Some("choose another name".into()),
+        );
     }
     if !is_name(name) {
-        section.report(section.place(), format!("[{}]: `{name}` cannot be used as a name", section.name()), NAME_RULE, None);
+        section.report(
+            section.place(),
+            format!("[{}]: `{name}` cannot be used as a name", section.name()),
+            NAME_RULE,
+            None,
+        );
     }
 }
 
@@ -144,7 +161,12 @@ impl Gateway {
             hold
         });
         let Some(mut section) = root.take_section("gateway") else {
-            root.report(0..0, "there is no [gateway]", "missing here", Some(format!("begin the file with:\n[gateway]\nid = \"{}\"", suggested_id())));
+            root.report(
+                0..0,
+                "there is no [gateway]",
+                "missing here",
+                Some(format!("begin the file with:\n[gateway]\nid = \"{}\"", suggested_id())),
+            );
             return None;
         };
         let id = section.require::<String>("id", &format!("\"{}\"", suggested_id()));

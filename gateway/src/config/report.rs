@@ -29,7 +29,11 @@ impl Report {
     }
 
     pub(super) fn too_large(path: &Path, size: u64) -> Self {
-        Self::without_text(path, format!("{} has {size} bytes; a configuration has at most 4 MiB", path.display()), "is this the right file?".to_owned())
+        Self::without_text(
+            path,
+            format!("{} has {size} bytes; a configuration has at most 4 MiB", path.display()),
+            "is this the right file?".to_owned(),
+        )
     }
 
     fn without_text(path: &Path, message: String, help: String) -> Self {

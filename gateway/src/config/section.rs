@@ -30,7 +30,13 @@ pub struct Problems(RefCell<Vec<Problem>>);
 
 impl Problems {
     /// Reports a problem.
-    pub fn report(&self, place: Range<usize>, message: impl Into<String>, label: impl Into<String>, help: Option<String>) {
+    pub fn report(
+        &self,
+        place: Range<usize>,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        help: Option<String>,
+    ) {
         self.0.borrow_mut().push(Problem { message: message.into(), label: label.into(), place, help });
     }
 
@@ -106,14 +112,24 @@ impl<'p, 'i> Section<'p, 'i> {
     pub fn require<T: for<'de> Deserialize<'de>>(&mut self, key: &'static str, example: &str) -> Option<T> {
         if !self.has(key) {
             self.known.push(key);
-            self.problems.report(self.place(), format!("[{}] has no `{key}`", self.name), "missing here", Some(format!("add a line such as: {key} = {example}")));
+            self.problems.report(
+                self.place(),
+                format!("[{}] has no `{key}`", self.name),
+                "missing here",
+                Some(format!("add a line such as: {key} = {example}")),
+            );
             return None;
         }
         self.take(key)
     }
 
     /// Takes a key whose value must satisfy `rule`; otherwise reports `requirement`.
-    pub fn take_checked<T: for<'de> Deserialize<'de>>(&mut self, key: &'static str, requirement: &str, rule: impl Fn(&T) -> bool) -> Option<T> {
+    pub fn take_checked<T: for<'de> Deserialize<'de>>(
+        &mut self,
+        key: &'static str,
+        requirement: &str,
+        rule: impl Fn(&T) -> bool,
+    ) -> Option<T> {
         let value = self.take_spanned::<T>(key)?;
         if rule(value.get_ref()) {
             return Some(value.into_inner());
@@ -161,7 +177,13 @@ impl<'p, 'i> Section<'p, 'i> {
     }
 
     /// Reports a problem of this section at `place`.
-    pub fn report(&self, place: Range<usize>, message: impl Into<String>, label: impl Into<String>, help: Option<String>) {
+    pub fn report(
+        &self,
+        place: Range<usize>,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        help: Option<String>,
+    ) {
         self.problems.report(place, message, label, help);
     }
 
@@ -169,7 +191,13 @@ impl<'p, 'i> Section<'p, 'i> {
     pub fn finish(self) {
         for (key, _) in &self.entries {
             let message = format!("[{}] has no key `{}`", self.name, key.get_ref());
-            self.problems.report(key.span(), message, "unknown key", did_you_mean(key.get_ref(), &self.known).or_else(|| Some(format!("known here: {}", self.known.join(", ")))));
+            self.problems.report(
+                key.span(),
+                message,
+                "unknown key",
+                did_you_mean(key.get_ref(), &self.known)
+                    .or_else(|| Some(format!("known here: {}", self.known.join(", ")))),
+            );
         }
     }
 
@@ -183,7 +211,12 @@ impl<'p, 'i> Section<'p, 'i> {
         match value.into_inner() {
             DeValue::Table(entries) => Some(Section::new(name, place, entries, self.problems)),
             other => {
-                self.problems.report(place, format!("`{name}` must be a table"), format!("this is a {}", other.type_str()), Some(format!("write [{name}] with keys below it, or {name} = {{ … }}")));
+                self.problems.report(
+                    place,
+                    format!("`{name}` must be a table"),
+                    format!("this is a {}", other.type_str()),
+                    Some(format!("write [{name}] with keys below it, or {name} = {{ … }}")),
+                );
                 None
             }
         }

@@ -14,8 +14,17 @@ pub struct Span(pub Duration);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
 
-const DURATIONS: &[(&str, f64)] =
-    &[("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("min", 60e9), ("h", 3_600e9), ("d", 86_400e9)];
+const DURATIONS: &[(&str, f64)] = &[
+    ("ns", 1.0),
+    ("us", 1e3),
+    ("µs", 1e3),
+    ("ms", 1e6),
+    ("s", 1e9),
+    ("m", 60e9),
+    ("min", 60e9),
+    ("h", 3_600e9),
+    ("d", 86_400e9),
+];
 
 const SIZES: &[(&str, f64)] = &[
     ("B", 1.0),
@@ -46,7 +55,9 @@ impl FromStr for Size {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let bytes = sum(text, SIZES).filter(|n| *n <= 1e18);
-        bytes.map(|b| Self(b as u64)).ok_or_else(|| format!("`{text}` is not a size: write a number with a unit, such as \"512KiB\", \"256MiB\" or \"2GB\""))
+        bytes.map(|b| Self(b as u64)).ok_or_else(|| {
+            format!("`{text}` is not a size: write a number with a unit, such as \"512KiB\", \"256MiB\" or \"2GB\"")
+        })
     }
 }
 
@@ -69,17 +80,27 @@ fn sum(text: &str, units: &[(&str, f64)]) -> Option<f64> {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0.as_nanos();
-        let (unit, scale) = [("d", 86_400_000_000_000), ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)]
-            .into_iter()
-            .find(|(_, scale)| nanos >= *scale && nanos % scale == 0)
-            .unwrap_or(("ns", 1));
+        let (unit, scale) = [
+            ("d", 86_400_000_000_000),
+            ("h", 3_600_000_000_000),
+            ("m", 60_000_000_000),
+            ("s", 1_000_000_000),
+            ("ms", 1_000_000),
+            ("us", 1_000),
+        ]
+        .into_iter()
+        .find(|(_, scale)| nanos >= *scale && nanos % scale == 0)
+        .unwrap_or(("ns", 1));
         write!(f, "{}{unit}", nanos / scale)
     }
 }
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, scale) = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)].into_iter().find(|(_, scale)| self.0 >= *scale).unwrap_or(("B", 1u64));
+        let (unit, scale) = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
+            .into_iter()
+            .find(|(_, scale)| self.0 >= *scale)
+            .unwrap_or(("B", 1u64));
         let number = self.0 as f64 / scale as f64;
         if number.fract() == 0.0 { write!(f, "{number}{unit}") } else { write!(f, "{number:.1}{unit}") }
     }
