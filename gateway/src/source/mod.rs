@@ -3,10 +3,18 @@
 //! Each file is one kind. A source is told what its channels are called, sends [`Arrival`]s into its [`Feed`] and counts
 //! what it could not read. It filters nothing, stores nothing, and never stops another source.
 
+mod life;
+mod plan;
+
+pub use life::{Life, Pulse};
+pub use plan::{Plan, Sources};
+
 use crate::clock::Clock;
 use crate::config::Section;
 use crate::record::Nanos;
 use crate::registry::{ChannelIndex, Declared, Registry, SensorIndex};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -31,10 +39,12 @@ pub enum Arrival {
         /// How many polls in a row.
         polls: u64,
     },
-    /// A poll was tried and failed; every channel of the sensor has one failed reading.
+    /// A poll was tried and failed: one failed reading of one channel, or of every channel of the sensor.
     Failed {
         /// Which sensor.
         sensor: SensorIndex,
+        /// The one channel that failed while others were read; `None` for all of them.
+        channel: Option<ChannelIndex>,
         /// Boot time of the attempt.
         at: Nanos,
         /// What happened and what to do about it, in words a technician can act on.
@@ -118,13 +128,15 @@ pub struct Draft<'p, 'i> {
     pub channels: Vec<Section<'p, 'i>>,
 }
 
-/// Everything that will deliver readings, checked, nothing opened yet.
-#[derive(Default)]
-pub struct Plan;
+/// Something that delivers readings of one or more sensors until it is told to stop: a bus with its sensors, a file,
+/// a subscription. It opens what it needs by itself, again and again if need be: Weir starts with everything absent.
+pub trait Source: Send {
+    /// The channels that are known before anything runs, for each sensor in the order of the configuration.
+    fn channels(&self) -> Vec<Vec<Declared>>;
 
-impl Plan {
-    /// Reads `[bus.NAME]` and gives each sensor to its bus or source.
-    pub fn read(_buses: Vec<Section<'_, '_>>, _sensors: Vec<Draft<'_, '_>>) -> Self {
-        Self
-    }
+    /// Delivers into `feeds` (one for each sensor) until `life` is over or there is nothing more to come.
+    fn run(self: Box<Self>, feeds: Vec<Feed>, life: Life) -> Running;
 }
+
+/// A source at work.
+pub type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
