@@ -13,7 +13,7 @@ pub use weir_filters::{Class, Nanos, Phase, Quality, Summary};
 pub const GATEWAY: &str = "weir";
 
 /// One quantity of a sensor: one time series.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Channel {
     /// The sensor's name in the configuration.
     pub sensor: Box<str>,
