@@ -91,7 +91,12 @@ impl Pipeline {
                 self.sensors.missed(sensor, polls);
                 self.each_of(sensor, |line| line.missed(polls));
             }
-            Arrival::Failed { sensor, at, why } => {
+            Arrival::Failed { channel: Some(channel), .. } => {
+                if let Some(line) = self.line(channel) {
+                    line.failed();
+                }
+            }
+            Arrival::Failed { sensor, channel: None, at, why } => {
                 self.each_of(sensor, Line::failed);
                 if self.sensors.failed(sensor, at, &why, out) {
                     self.each_of(sensor, |line| line.interrupt(Interrupt::Gap, out));

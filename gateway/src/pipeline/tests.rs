@@ -30,7 +30,12 @@ impl Bench {
     }
 
     fn fail(&mut self, second: i64) {
-        self.take(Arrival::Failed { sensor: SensorIndex(0), at: second * 1_000_000_000, why: "no answer".into() });
+        self.take(Arrival::Failed {
+            sensor: SensorIndex(0),
+            channel: None,
+            at: second * 1_000_000_000,
+            why: "no answer".into(),
+        });
     }
 }
 
