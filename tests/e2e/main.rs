@@ -1,0 +1,3 @@
+//! End-to-end tests of the real binary against real servers. How they are run: `tests/README.md`.
+
+mod servers;
