@@ -5,27 +5,19 @@ use weir_tests::{influx, kafka};
 
 #[test]
 fn influxdb_keeps_its_databases_through_a_restart() {
-    let Some(mut server) = Server::start(
-        Kind::Influxd,
-        "influxdb_keeps_its_databases_through_a_restart",
-    ) else {
+    let Some(mut server) = Server::start(Kind::Influxd, "influxdb_keeps_its_databases_through_a_restart") else {
         return;
     };
     influx::create(server.port(), "kept");
     server.down();
     server.up();
     let databases = influx::query(server.port(), "", "SHOW DATABASES");
-    assert!(
-        databases.iter().any(|row| row["name"] == "kept"),
-        "{databases:?}"
-    );
+    assert!(databases.iter().any(|row| row["name"] == "kept"), "{databases:?}");
 }
 
 #[test]
 fn kafka_comes_back_and_an_unused_topic_is_empty() {
-    let Some(mut server) =
-        Server::start(Kind::Kafka, "kafka_comes_back_and_an_unused_topic_is_empty")
-    else {
+    let Some(mut server) = Server::start(Kind::Kafka, "kafka_comes_back_and_an_unused_topic_is_empty") else {
         return;
     };
     server.kill();

@@ -22,14 +22,8 @@ impl Gateway {
     /// Writes the configuration, with `{folder}` replaced by a folder that lives as long as the gateway.
     #[must_use]
     pub fn new(config: &str) -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("weir")
-            .tempdir()
-            .expect("a temporary folder");
-        let gateway = Self {
-            folder,
-            child: None,
-        };
+        let folder = tempfile::Builder::new().prefix("weir").tempdir().expect("a temporary folder");
+        let gateway = Self { folder, child: None };
         gateway.configure(config);
         gateway
     }
@@ -59,17 +53,9 @@ impl Gateway {
 
     fn spawn(&mut self, args: &[&str]) {
         assert!(self.child.is_none(), "the gateway runs already");
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.folder().join("log"))
-            .expect("the log");
+        let log = File::options().create(true).append(true).open(self.folder().join("log")).expect("the log");
         let mut command = Command::new(binary());
-        command
-            .args(args)
-            .arg(self.config())
-            .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log);
+        command.args(args).arg(self.config()).stdout(log.try_clone().expect("a second handle")).stderr(log);
         self.child = Some(command.spawn().expect("weir can be run"));
     }
 
@@ -85,24 +71,14 @@ impl Gateway {
 
     fn end(&mut self, signal: Signal) -> ExitStatus {
         let mut child = self.child.take().expect("the gateway runs");
-        rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal)
-            .expect("the process is ours");
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).expect("the process is ours");
         child.wait().expect("the gateway ends")
     }
 
     /// Panics with the log if the gateway has ended by itself.
     pub fn assert_running(&mut self) {
-        let status = self
-            .child
-            .as_mut()
-            .expect("the gateway was started")
-            .try_wait()
-            .expect("the process is ours");
-        assert!(
-            status.is_none(),
-            "the gateway ended with {status:?}:\n{}",
-            self.log()
-        );
+        let status = self.child.as_mut().expect("the gateway was started").try_wait().expect("the process is ours");
+        assert!(status.is_none(), "the gateway ended with {status:?}:\n{}", self.log());
     }
 
     /// What it wrote to stdout and stderr, over all its runs.
@@ -115,19 +91,11 @@ impl Gateway {
     #[must_use]
     pub fn status(&self) -> Option<Value> {
         let output = self.command(&["status", "--json"]);
-        output
-            .status
-            .success()
-            .then(|| serde_json::from_slice(&output.stdout).expect("status --json is JSON"))
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("status --json is JSON"))
     }
 
     /// Waits for a status of which `wanted` makes something.
-    pub fn await_status<T>(
-        &mut self,
-        what: &str,
-        limit: Duration,
-        wanted: impl Fn(&Value) -> Option<T>,
-    ) -> T {
+    pub fn await_status<T>(&mut self, what: &str, limit: Duration, wanted: impl Fn(&Value) -> Option<T>) -> T {
         wait::until(what, limit, || {
             self.assert_running();
             self.status().and_then(|status| wanted(&status))
@@ -144,9 +112,7 @@ impl Gateway {
     #[must_use]
     pub fn file_records(&self) -> Vec<Record> {
         let mut files: Vec<PathBuf> = match std::fs::read_dir(self.folder().join("out")) {
-            Ok(entries) => entries
-                .map(|entry| entry.expect("a readable folder").path())
-                .collect(),
+            Ok(entries) => entries.map(|entry| entry.expect("a readable folder").path()).collect(),
             Err(_) => Vec::new(),
         };
         files.sort();
@@ -172,24 +138,14 @@ impl Drop for Gateway {
 /// A last line without its end may still be being written: it is left out.
 fn lines(file: &Path) -> Vec<Record> {
     let text = std::fs::read(file).expect("a readable file");
-    let whole = text
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |end| end + 1);
-    text[..whole]
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(Record::parse)
-        .collect()
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    text[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(Record::parse).collect()
 }
 
 /// Runs `weir ARGS` to its end.
 #[must_use]
 pub fn weir(args: &[&str]) -> Output {
-    Command::new(binary())
-        .args(args)
-        .output()
-        .expect("weir can be run")
+    Command::new(binary()).args(args).output().expect("weir can be run")
 }
 
 /// The binary that cargo built beside the tests, or `$WEIR_BIN`.
@@ -199,15 +155,7 @@ pub fn binary() -> PathBuf {
         return path.into();
     }
     let deps = std::env::current_exe().expect("the test's own path");
-    let path = deps
-        .parent()
-        .and_then(Path::parent)
-        .expect("target/debug/deps/e2e")
-        .join("weir");
-    assert!(
-        path.exists(),
-        "{} is missing: cargo build --bin weir",
-        path.display()
-    );
+    let path = deps.parent().and_then(Path::parent).expect("target/debug/deps/e2e").join("weir");
+    assert!(path.exists(), "{} is missing: cargo build --bin weir", path.display());
     path
 }

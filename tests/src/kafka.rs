@@ -33,26 +33,16 @@ pub fn read_all(port: u16, topics: &[&str]) -> Vec<Stored> {
         .set("enable.partition.eof", "true")
         .create()
         .expect("a consumer");
-    topics
-        .iter()
-        .flat_map(|topic| read_topic(&consumer, topic))
-        .collect()
+    topics.iter().flat_map(|topic| read_topic(&consumer, topic)).collect()
 }
 
 fn read_topic(consumer: &BaseConsumer, topic: &str) -> Vec<Stored> {
-    let metadata = consumer
-        .fetch_metadata(Some(topic), PATIENCE)
-        .expect("the topic's metadata");
-    let partitions: Vec<i32> = metadata
-        .topics()
-        .iter()
-        .flat_map(|topic| topic.partitions().iter().map(|p| p.id()))
-        .collect();
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the topic's metadata");
+    let partitions: Vec<i32> =
+        metadata.topics().iter().flat_map(|topic| topic.partitions().iter().map(|p| p.id())).collect();
     let mut assignment = TopicPartitionList::new();
     for partition in &partitions {
-        assignment
-            .add_partition_offset(topic, *partition, Offset::Beginning)
-            .expect("a valid offset");
+        assignment.add_partition_offset(topic, *partition, Offset::Beginning).expect("a valid offset");
     }
     consumer.assign(&assignment).expect("an assignment");
     let (mut stored, mut ends) = (Vec::new(), 0);

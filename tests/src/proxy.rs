@@ -76,10 +76,7 @@ impl Line {
     }
 
     fn keep(&self, stream: &TcpStream) {
-        self.open
-            .lock()
-            .unwrap()
-            .push(stream.try_clone().expect("a second handle"));
+        self.open.lock().unwrap().push(stream.try_clone().expect("a second handle"));
     }
 }
 
@@ -103,10 +100,7 @@ fn join(client: &TcpStream, server: &TcpStream, line: &Arc<Line>) {
         line.keep(stream);
     }
     for (from, to) in [(client, server), (server, client)] {
-        let (from, to) = (
-            from.try_clone().expect("a second handle"),
-            to.try_clone().expect("a second handle"),
-        );
+        let (from, to) = (from.try_clone().expect("a second handle"), to.try_clone().expect("a second handle"));
         let line = Arc::clone(line);
         thread::spawn(move || carry(from, to, &line));
     }
@@ -156,15 +150,9 @@ mod tests {
         assert_eq!(&answer, b"hello");
 
         proxy.cut();
-        assert!(
-            client.read_exact(&mut answer).is_err(),
-            "a cut line carries nothing"
-        );
+        assert!(client.read_exact(&mut answer).is_err(), "a cut line carries nothing");
         let mut refused = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
-        assert!(
-            refused.read_exact(&mut answer).is_err(),
-            "no new connection while cut"
-        );
+        assert!(refused.read_exact(&mut answer).is_err(), "no new connection while cut");
 
         proxy.mend();
         let mut client = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();

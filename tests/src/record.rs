@@ -23,31 +23,20 @@ impl Record {
     /// A received line if it carries a sequence number, as every record does.
     #[must_use]
     pub fn parse_or_none(line: &[u8]) -> Option<Self> {
-        serde_json::from_slice(line)
-            .ok()
-            .map(Self)
-            .filter(|record| record.0["seq"].is_u64())
+        serde_json::from_slice(line).ok().map(Self).filter(|record| record.0["seq"].is_u64())
     }
 
     /// The record's name.
     #[must_use]
     pub fn id(&self) -> Id {
-        let seq = self.0["seq"]
-            .as_u64()
-            .unwrap_or_else(|| panic!("no seq in {}", self.0));
-        (
-            self.text("gw").to_owned(),
-            self.text("epoch").to_owned(),
-            seq,
-        )
+        let seq = self.0["seq"].as_u64().unwrap_or_else(|| panic!("no seq in {}", self.0));
+        (self.text("gw").to_owned(), self.text("epoch").to_owned(), seq)
     }
 
     /// The text under `key`.
     #[must_use]
     pub fn text(&self, key: &str) -> &str {
-        self.0[key]
-            .as_str()
-            .unwrap_or_else(|| panic!("no {key} in {}", self.0))
+        self.0[key].as_str().unwrap_or_else(|| panic!("no {key} in {}", self.0))
     }
 
     /// Whether it is of this kind: `sample`, `summary`, `event`, `status`.
@@ -87,10 +76,7 @@ pub fn distinct(records: &[Record]) -> (Vec<Record>, usize) {
 
 fn without_lane(value: &Value) -> Value {
     let mut value = value.clone();
-    value
-        .as_object_mut()
-        .expect("a record is an object")
-        .remove("lane");
+    value.as_object_mut().expect("a record is an object").remove("lane");
     value
 }
 
@@ -99,11 +85,7 @@ pub fn assert_ordered(firsts: &[Record]) {
     let mut last: BTreeMap<(String, String, String), u64> = BTreeMap::new();
     for record in firsts {
         let (gateway, epoch, seq) = record.id();
-        let place = (
-            format!("{gateway}/{epoch}"),
-            record.channel(),
-            record.text("lane").to_owned(),
-        );
+        let place = (format!("{gateway}/{epoch}"), record.channel(), record.text("lane").to_owned());
         if let Some(before) = last.insert(place.clone(), seq) {
             assert!(before < seq, "{place:?}: {seq} came after {before}");
         }
@@ -123,11 +105,7 @@ mod tests {
 
     #[test]
     fn a_second_arrival_is_counted_not_kept() {
-        let (firsts, again) = distinct(&[
-            record(1, "live", 2.0),
-            record(2, "live", 3.0),
-            record(1, "backfill", 2.0),
-        ]);
+        let (firsts, again) = distinct(&[record(1, "live", 2.0), record(2, "live", 3.0), record(1, "backfill", 2.0)]);
         assert_eq!((firsts.len(), again), (2, 1));
         assert_ordered(&firsts);
     }

@@ -25,18 +25,11 @@ pub fn pump(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn csv_files(folder: &Path) -> Vec<PathBuf> {
-    let entries =
-        std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut files: Vec<PathBuf> = entries
-        .map(|entry| entry.expect("a readable folder").path())
-        .collect();
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
     files.sort();
     let inside = |path: PathBuf| {
-        if path.is_dir() {
-            csv_files(&path)
-        } else {
-            vec![path]
-        }
+        if path.is_dir() { csv_files(&path) } else { vec![path] }
     };
     files
         .into_iter()
@@ -62,19 +55,11 @@ fn made_up(folder: &Path, number: u32) -> PathBuf {
     let mut text = format!("timestamp,{},anomaly,changepoint\n", CHANNELS.join(","));
     for second in 0..1150_u32 {
         let fault = (760..900).contains(&second);
-        write!(
-            text,
-            "2020-03-{:02} {:02}:{:02}:{:02}",
-            10 + number,
-            10 + second / 3600,
-            second / 60 % 60,
-            second % 60
-        )
-        .expect("memory");
+        write!(text, "2020-03-{:02} {:02}:{:02}:{:02}", 10 + number, 10 + second / 3600, second / 60 % 60, second % 60)
+            .expect("memory");
         for (level, spread) in SHAPE {
             let drift = spread * (f64::from(second) / 300.0).sin();
-            let value =
-                level + drift + spread * noise.next() + if fault { spread * 6.0 } else { 0.0 };
+            let value = level + drift + spread * noise.next() + if fault { spread * 6.0 } else { 0.0 };
             write!(text, ",{value:.7}").expect("memory");
         }
         writeln!(text, ",{},0", u8::from(fault)).expect("memory");
@@ -89,10 +74,7 @@ struct Noise(u64);
 
 impl Noise {
     fn uniform(&mut self) -> f64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         f64::from((self.0 >> 33) as u32) / f64::from(1_u32 << 31)
     }
 

@@ -36,12 +36,10 @@ impl Kind {
 
     fn is_installed(self) -> bool {
         match self {
-            Kind::Kafka => {
-                std::env::var_os("WEIR_TEST_KAFKA_LIB").is_some_and(|lib| Path::new(&lib).is_dir())
+            Kind::Kafka => std::env::var_os("WEIR_TEST_KAFKA_LIB").is_some_and(|lib| Path::new(&lib).is_dir()),
+            _ => {
+                ["/usr/sbin", "/usr/bin", "/usr/local/bin"].iter().any(|dir| Path::new(dir).join(self.name()).exists())
             }
-            _ => ["/usr/sbin", "/usr/bin", "/usr/local/bin"]
-                .iter()
-                .any(|dir| Path::new(dir).join(self.name()).exists()),
         }
     }
 
@@ -72,24 +70,12 @@ impl Server {
     #[must_use]
     pub fn absent(kind: Kind, test: &str) -> Option<Self> {
         if !kind.is_installed() {
-            skip(
-                test,
-                &format!("{} is not installed; tests/run installs it", kind.name()),
-            );
+            skip(test, &format!("{} is not installed; tests/run installs it", kind.name()));
             return None;
         }
-        let folder = tempfile::Builder::new()
-            .prefix("weir-server")
-            .tempdir()
-            .expect("a temporary folder");
+        let folder = tempfile::Builder::new().prefix("weir-server").tempdir().expect("a temporary folder");
         let ports = (0..kind.ports_used()).map(|_| port::free()).collect();
-        Some(Self {
-            kind,
-            folder,
-            ports,
-            advertised: None,
-            child: None,
-        })
+        Some(Self { kind, folder, ports, advertised: None, child: None })
     }
 
     /// Where it listens on 127.0.0.1.
@@ -107,23 +93,11 @@ impl Server {
     pub fn up(&mut self) {
         assert!(self.child.is_none(), "{:?} is up already", self.kind);
         let log = self.folder.path().join("log");
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(log)
-            .expect("the server's log");
+        let log = File::options().create(true).append(true).open(log).expect("the server's log");
         let mut command = Command::new(script());
-        command
-            .arg(self.kind.name())
-            .arg(self.folder.path())
-            .args(self.ports.iter().map(u16::to_string));
-        command.envs(
-            self.advertised
-                .map(|port| ("WEIR_TEST_KAFKA_ADVERTISED", port.to_string())),
-        );
-        command
-            .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log);
+        command.arg(self.kind.name()).arg(self.folder.path()).args(self.ports.iter().map(u16::to_string));
+        command.envs(self.advertised.map(|port| ("WEIR_TEST_KAFKA_ADVERTISED", port.to_string())));
+        command.stdout(log.try_clone().expect("a second handle")).stderr(log);
         self.child = Some(command.spawn().expect("tests/servers/one can be run"));
         self.wait_until_it_answers();
     }
@@ -131,19 +105,12 @@ impl Server {
     fn wait_until_it_answers(&mut self) {
         let (kind, port, log) = (self.kind, self.port(), self.folder.path().join("log"));
         let child = self.child.as_mut().expect("started");
-        wait::until(
-            &format!("{kind:?} on port {port}"),
-            Duration::from_secs(60),
-            || {
-                if let Ok(Some(status)) = child.try_wait() {
-                    panic!(
-                        "{kind:?} ended with {status}:\n{}",
-                        std::fs::read_to_string(&log).unwrap_or_default()
-                    );
-                }
-                TcpStream::connect(("127.0.0.1", port)).ok()
-            },
-        );
+        wait::until(&format!("{kind:?} on port {port}"), Duration::from_secs(60), || {
+            if let Ok(Some(status)) = child.try_wait() {
+                panic!("{kind:?} ended with {status}:\n{}", std::fs::read_to_string(&log).unwrap_or_default());
+            }
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
     }
 
     /// Stops it as an operator would: it saves what it holds.
@@ -175,8 +142,7 @@ impl Server {
 
     fn signal(&self, signal: Signal) {
         if let Some(child) = &self.child {
-            rustix::process::kill_process(rustix::process::Pid::from_child(child), signal)
-                .expect("the server is ours");
+            rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).expect("the server is ours");
         }
     }
 }

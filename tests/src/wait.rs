@@ -9,10 +9,7 @@ pub fn until<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Option<T
         if let Some(answer) = probe() {
             return answer;
         }
-        assert!(
-            Instant::now() < deadline,
-            "waited {limit:?} in vain for: {what}"
-        );
+        assert!(Instant::now() < deadline, "waited {limit:?} in vain for: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
