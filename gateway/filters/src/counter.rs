@@ -23,13 +23,7 @@ pub struct Counter {
 
 impl Counter {
     /// Takes one reading.
-    pub fn push(
-        &mut self,
-        _settings: &Settings,
-        _at: Nanos,
-        _value: u64,
-        _out: &mut dyn FnMut(Output),
-    ) {
+    pub fn push(&mut self, _settings: &Settings, _at: Nanos, _value: u64, _out: &mut dyn FnMut(Output)) {
         self.counts.read += 1;
         self.counts.represented += 1;
     }

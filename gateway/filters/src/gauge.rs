@@ -40,13 +40,7 @@ impl Gauge {
     }
 
     /// Takes one reading through all stages.
-    pub fn push(
-        &mut self,
-        _settings: &Settings,
-        _bulk: Bulk<'_>,
-        reading: Reading,
-        out: &mut dyn FnMut(Output),
-    ) {
+    pub fn push(&mut self, _settings: &Settings, _bulk: Bulk<'_>, reading: Reading, out: &mut dyn FnMut(Output)) {
         self.counts.read += 1;
         if !reading.value.is_finite() {
             self.counts.invalid += 1;
@@ -54,35 +48,14 @@ impl Gauge {
         }
         self.counts.sent += 1;
         let Reading { at, value, quality } = reading;
-        out(Output::Sample(Sample {
-            at,
-            value,
-            bound: 0.0,
-            quality,
-            event: None,
-            gap: false,
-        }));
+        out(Output::Sample(Sample { at, value, bound: 0.0, quality, event: None, gap: false }));
     }
 
     /// Time passes without a reading: windows close, heartbeats leave, a silent sensor is noticed. `now` is boot time.
-    pub fn tick(
-        &mut self,
-        _settings: &Settings,
-        _bulk: Bulk<'_>,
-        _now: Nanos,
-        _out: &mut dyn FnMut(Output),
-    ) {
-    }
+    pub fn tick(&mut self, _settings: &Settings, _bulk: Bulk<'_>, _now: Nanos, _out: &mut dyn FnMut(Output)) {}
 
     /// The series breaks here: open windows close as partial, the next sample is marked as a gap.
-    pub fn interrupt(
-        &mut self,
-        _settings: &Settings,
-        _bulk: Bulk<'_>,
-        _why: Interrupt,
-        _out: &mut dyn FnMut(Output),
-    ) {
-    }
+    pub fn interrupt(&mut self, _settings: &Settings, _bulk: Bulk<'_>, _why: Interrupt, _out: &mut dyn FnMut(Output)) {}
 
     /// End of the stream: everything held leaves. Events stay open; they are not over because the gateway stops.
     pub fn finish(&mut self, settings: &Settings, bulk: Bulk<'_>, out: &mut dyn FnMut(Output)) {

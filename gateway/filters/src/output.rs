@@ -139,14 +139,8 @@ impl fmt::Display for Reason {
             Self::TooFast(rate) => write!(f, "changes by more than {rate} per second"),
             Self::Stuck(time) => write!(f, "no change at all for {}", Words(*time)),
             Self::Silent(time) => write!(f, "no reading for {}", Words(*time)),
-            Self::Deviates(times) => write!(
-                f,
-                "{times:.1} times its usual deviation away from its median"
-            ),
-            Self::Drifted(times) => write!(
-                f,
-                "mean has drifted by {times:.1} times its usual deviation"
-            ),
+            Self::Deviates(times) => write!(f, "{times:.1} times its usual deviation away from its median"),
+            Self::Drifted(times) => write!(f, "mean has drifted by {times:.1} times its usual deviation"),
             Self::Unusual(reason) => reason.fmt(f),
         }
     }

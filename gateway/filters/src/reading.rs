@@ -20,18 +20,12 @@ impl Reading {
     /// A reading nobody has doubted yet.
     #[must_use]
     pub const fn good(at: Nanos, value: f64) -> Self {
-        Self {
-            at,
-            value,
-            quality: Quality::Good,
-        }
+        Self { at, value, quality: Quality::Good }
     }
 }
 
 /// How far a reading can be trusted, best first.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Quality {
     /// Nothing speaks against it.
     #[default]

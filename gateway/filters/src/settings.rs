@@ -59,10 +59,7 @@ pub enum SettingsError {
 impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::EmptyRange(lo, hi) => write!(
-                f,
-                "the range {lo} to {hi} holds nothing: put the smaller number first"
-            ),
+            Self::EmptyRange(lo, hi) => write!(f, "the range {lo} to {hi} holds nothing: put the smaller number first"),
         }
     }
 }

@@ -22,13 +22,7 @@ pub struct State {
 
 impl State {
     /// Takes one reading.
-    pub fn push(
-        &mut self,
-        _settings: &Settings,
-        at: Nanos,
-        state: i64,
-        out: &mut dyn FnMut(Output),
-    ) {
+    pub fn push(&mut self, _settings: &Settings, at: Nanos, state: i64, out: &mut dyn FnMut(Output)) {
         self.counts.read += 1;
         let before = self.now;
         if before.is_some_and(|(was, _)| was == state) {

@@ -15,13 +15,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            method: Method::SwingingDoor(Bound::Auto {
-                share: 0.01,
-                noise: 3.0,
-            }),
-            heartbeat: Some(900_000_000_000),
-        }
+        Self { method: Method::SwingingDoor(Bound::Auto { share: 0.01, noise: 3.0 }), heartbeat: Some(900_000_000_000) }
     }
 }
 

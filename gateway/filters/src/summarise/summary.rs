@@ -53,12 +53,7 @@ impl Summary {
     /// An empty window.
     #[must_use]
     pub fn new(start: Nanos, width: Nanos, expected: u32) -> Self {
-        Self {
-            start,
-            width,
-            expected,
-            ..Self::default()
-        }
+        Self { start, width, expected, ..Self::default() }
     }
 
     /// Takes in one reading.
@@ -84,12 +79,7 @@ impl Summary {
         }
         if self.count == 0 {
             let (start, end) = self.hull(other);
-            *self = Self {
-                start,
-                width: end - start,
-                expected: self.expected.max(other.expected),
-                ..*other
-            };
+            *self = Self { start, width: end - start, expected: self.expected.max(other.expected), ..*other };
             return;
         }
         let (n, m) = (f64::from(self.count), f64::from(other.count));
@@ -116,29 +106,20 @@ impl Summary {
     }
 
     fn hull(&self, other: &Self) -> (Nanos, Nanos) {
-        let end =
-            (self.start.saturating_add(self.width)).max(other.start.saturating_add(other.width));
+        let end = (self.start.saturating_add(self.width)).max(other.start.saturating_add(other.width));
         (self.start.min(other.start), end)
     }
 
     /// Sample variance of the readings; 0 below two readings.
     #[must_use]
     pub fn variance(&self) -> f64 {
-        if self.count < 2 {
-            0.0
-        } else {
-            self.m2 / f64::from(self.count - 1)
-        }
+        if self.count < 2 { 0.0 } else { self.m2 / f64::from(self.count - 1) }
     }
 
     /// Mean over time: the integral by the covered time; the plain mean without any.
     #[must_use]
     pub fn mean_over_time(&self) -> f64 {
-        if self.covered > 0 {
-            self.integral / (self.covered as f64 / 1e9)
-        } else {
-            self.mean
-        }
+        if self.covered > 0 { self.integral / (self.covered as f64 / 1e9) } else { self.mean }
     }
 
     /// Last value less the first.
@@ -151,10 +132,6 @@ impl Summary {
     #[must_use]
     pub fn rate(&self) -> f64 {
         let time = self.last.at.saturating_sub(self.first.at);
-        if time > 0 {
-            self.delta() / (time as f64 / 1e9)
-        } else {
-            0.0
-        }
+        if time > 0 { self.delta() / (time as f64 / 1e9) } else { 0.0 }
     }
 }
