@@ -18,10 +18,18 @@ mod bus;
 mod channel;
 mod error;
 mod options;
-#[allow(dead_code, reason = "the first drivers follow")]
 mod registers;
-pub mod sim;
+mod sensirion;
 mod table;
+#[cfg(test)]
+mod testing;
+
+pub mod ads1115;
+pub mod bme280;
+pub mod bmp280;
+pub mod ina219;
+pub mod sht3x;
+pub mod sim;
 
 use core::time::Duration;
 
@@ -29,7 +37,7 @@ pub use bus::{I2c, Mapped};
 pub use channel::{Channel, Kind, MAX_CHANNELS, Measurement, Measurements};
 pub use error::{BusError, BusFault, Error, Fault, FrameError};
 pub use options::{Accepts, OptionError, Options, Setting, Value};
-pub use table::{Connection, Entry, TABLE, find};
+pub use table::{Connection, Entry, Identify, Opened, TABLE, find};
 
 /// A polled device: one conversation is [`start`](Self::start), a pause, [`read`](Self::read).
 ///

@@ -60,19 +60,17 @@ pub(crate) fn read<const N: usize, R: Register>(
     Ok(answer)
 }
 
-/// Reads `N` bytes of the answer to a command that was sent earlier.
-pub(crate) fn answer<const N: usize, R: Register>(
+/// Fills `buffer` with the answer to a command that was sent earlier.
+pub(crate) fn answer<R: Register>(
     bus: &mut I2c,
     address: u8,
     command: R,
-) -> Result<[u8; N], Error> {
-    let mut answer = [0; N];
-    bus.read(address, &mut answer)
-        .map_err(|source| Error::Bus {
-            register: command.name(),
-            source,
-        })?;
-    Ok(answer)
+    buffer: &mut [u8],
+) -> Result<(), Error> {
+    bus.read(address, buffer).map_err(|source| Error::Bus {
+        register: command.name(),
+        source,
+    })
 }
 
 /// Writes `data` to `register`, or sends a command with its arguments.

@@ -5,9 +5,135 @@ use alloc::boxed::Box;
 
 use crate::sim::Chip;
 use crate::{Channel, Driver, Error, Framing, I2c, OptionError, Options, Setting};
+use crate::{ads1115, bme280, bmp280, ina219, sht3x, sim};
 
 /// Every device that Weir knows, in alphabetical order.
-pub const TABLE: &[Entry] = &[];
+pub const TABLE: &[Entry] = &[
+    Entry {
+        name: "ads1015",
+        title: "Texas Instruments ADS1015",
+        channels: ads1115::CHANNELS,
+        settings: ads1115::SETTINGS_ADS1015,
+        connection: Connection::I2c {
+            addresses: &[0x48, 0x49, 0x4A, 0x4B],
+            open: |address, options| {
+                let config = ads1115::Config::from_options(options)?;
+                Ok(Box::new(ads1115::Ads1115::new(
+                    address,
+                    ads1115::Part::Ads1015,
+                    config,
+                )))
+            },
+            identify: None,
+            simulate: sim::ads1115::ads1015,
+        },
+        accuracy: "0.05 % of the reading, 12 bits",
+        datasheet: "https://www.ti.com/lit/ds/symlink/ads1015.pdf",
+        tested: SIMULATED,
+    },
+    Entry {
+        name: "ads1115",
+        title: "Texas Instruments ADS1115",
+        channels: ads1115::CHANNELS,
+        settings: ads1115::SETTINGS,
+        connection: Connection::I2c {
+            addresses: &[0x48, 0x49, 0x4A, 0x4B],
+            open: |address, options| {
+                let config = ads1115::Config::from_options(options)?;
+                Ok(Box::new(ads1115::Ads1115::new(
+                    address,
+                    ads1115::Part::Ads1115,
+                    config,
+                )))
+            },
+            identify: None,
+            simulate: sim::ads1115::ads1115,
+        },
+        accuracy: "0.01 % of the reading, 16 bits",
+        datasheet: "https://www.ti.com/lit/ds/symlink/ads1115.pdf",
+        tested: SIMULATED,
+    },
+    Entry {
+        name: "bme280",
+        title: "Bosch BME280",
+        channels: bme280::CHANNELS,
+        settings: bme280::SETTINGS,
+        connection: Connection::I2c {
+            addresses: &[0x76, 0x77],
+            open: |address, options| {
+                Ok(Box::new(bme280::Bme280::new(
+                    address,
+                    bme280::Config::from_options(options)?,
+                )))
+            },
+            identify: Some(bme280::identify),
+            simulate: sim::bme280::bme280,
+        },
+        accuracy: "1 °C, 100 Pa, 3 %",
+        datasheet: "https://www.bosch-sensortec.com/media/boschsensortec/downloads/datasheets/bst-bme280-ds002.pdf",
+        tested: ORACLE,
+    },
+    Entry {
+        name: "bmp280",
+        title: "Bosch BMP280",
+        channels: bmp280::CHANNELS,
+        settings: bme280::SETTINGS,
+        connection: Connection::I2c {
+            addresses: &[0x76, 0x77],
+            open: |address, options| {
+                Ok(Box::new(bmp280::Bmp280::new(
+                    address,
+                    bme280::Config::from_options(options)?,
+                )))
+            },
+            identify: Some(bmp280::identify),
+            simulate: sim::bme280::bmp280,
+        },
+        accuracy: "1 °C, 100 Pa",
+        datasheet: "https://www.bosch-sensortec.com/media/boschsensortec/downloads/datasheets/bst-bmp280-ds001.pdf",
+        tested: SIMULATED,
+    },
+    Entry {
+        name: "ina219",
+        title: "Texas Instruments INA219",
+        channels: ina219::CHANNELS,
+        settings: ina219::SETTINGS,
+        connection: Connection::I2c {
+            addresses: &[0x40, 0x41, 0x44, 0x45],
+            open: |address, options| {
+                Ok(Box::new(ina219::Ina219::new(
+                    address,
+                    ina219::Config::from_options(options)?,
+                )))
+            },
+            identify: None,
+            simulate: sim::ina219::ina219,
+        },
+        accuracy: "0.5 % (A version: 1 %) and that of the shunt",
+        datasheet: "https://www.ti.com/lit/ds/symlink/ina219.pdf",
+        tested: SIMULATED,
+    },
+    Entry {
+        name: "sht3x",
+        title: "Sensirion SHT30, SHT31, SHT35",
+        channels: sht3x::CHANNELS,
+        settings: &[],
+        connection: Connection::I2c {
+            addresses: &[0x44, 0x45],
+            open: |address, _| Ok(Box::new(sht3x::Sht3x::new(address))),
+            identify: Some(sht3x::identify),
+            simulate: sim::sht3x::sht3x,
+        },
+        accuracy: "0.2 °C, 2 % (SHT31)",
+        datasheet: "https://sensirion.com/media/documents/213E6A3B/63A5A569/Datasheet_SHT3x_DIS.pdf",
+        tested: SIMULATED,
+    },
+];
+
+/// Wire transcripts, the datasheet's examples, every error path, arbitrary bytes, and the simulated twin.
+const SIMULATED: &str = "transcripts, datasheet values, simulated twin";
+/// The same, and against another crate on the same registers.
+const ORACLE: &str = "transcripts, datasheet values, simulated twin, another crate";
 
 /// One kind of device.
 #[derive(Clone, Copy, Debug)]
@@ -38,9 +164,9 @@ pub enum Connection {
         /// The 7-bit addresses it can be set to; the first is the usual one.
         addresses: &'static [u8],
         /// A driver for the chip at an address. Touches no bus; fails only for options that do not go together.
-        open: fn(address: u8, &Options) -> Result<Box<dyn Driver + Send>, OptionError>,
-        /// Whether the chip at an address is one of these. Only reads. `None` if the chip has nothing to tell by.
-        identify: Option<fn(&mut I2c, address: u8) -> Result<bool, Error>>,
+        open: fn(address: u8, &Options) -> Opened<dyn Driver + Send>,
+        /// Whether the chip at an address is one of these, changing nothing. `None` if it has nothing to tell by.
+        identify: Option<Identify>,
         /// The simulated twin at an address.
         simulate: fn(address: u8) -> Box<dyn Chip + Send>,
     },
@@ -49,9 +175,15 @@ pub enum Connection {
         /// Its usual speed, 8 data bits, no parity, 1 stop bit.
         baud: u32,
         /// A framing for its bytes.
-        open: fn(&Options) -> Result<Box<dyn Framing + Send>, OptionError>,
+        open: fn(&Options) -> Opened<dyn Framing + Send>,
     },
 }
+
+/// A driver, or the option that keeps it from being made.
+pub type Opened<T> = Result<Box<T>, OptionError>;
+
+/// Asks the chip at an address who it is.
+pub type Identify = fn(&mut I2c, address: u8) -> Result<bool, Error>;
 
 /// The device called `name` in the configuration.
 pub fn find(name: &str) -> Option<&'static Entry> {

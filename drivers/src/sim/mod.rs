@@ -4,7 +4,12 @@
 //! [`Bus`] is the wire with its chips; whoever owns it sets the quantities around the sensors, lets time pass with
 //! [`Bus::advance`] and breaks things with [`Trouble`]. It has no clock and no threads of its own.
 
+pub mod ads1115;
+pub mod bme280;
 mod bus;
+pub mod ina219;
+pub mod sht3x;
+mod wire;
 
 use core::time::Duration;
 

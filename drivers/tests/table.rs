@@ -1,0 +1,294 @@
+//! What every device of the table must do, whoever wrote it.
+
+use std::time::Duration;
+
+use embedded_hal::i2c::{ErrorType, I2c, Operation};
+use proptest::prelude::*;
+use weir_drivers::sim::{self, Trouble};
+use weir_drivers::{
+    BusError, Connection, Driver, Entry, Error, Fault, Kind, MAX_CHANNELS, Measurements, Options,
+    TABLE,
+};
+
+/// An I2C device of the table on a simulated bus of its own.
+struct Bench {
+    entry: &'static Entry,
+    driver: Box<dyn Driver + Send>,
+    address: u8,
+    bus: sim::Bus,
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "a driver that does not open with its defaults fails the test"
+)]
+fn benches() -> impl Iterator<Item = Bench> {
+    TABLE.iter().filter_map(|entry| {
+        let Connection::I2c {
+            addresses,
+            open,
+            simulate,
+            ..
+        } = entry.connection
+        else {
+            return None;
+        };
+        let (address, mut bus) = (addresses[0], sim::Bus::new(400_000));
+        bus.attach(simulate(address));
+        let driver = open(address, &Options::new(entry.settings)).expect(entry.name);
+        Some(Bench {
+            entry,
+            driver,
+            address,
+            bus,
+        })
+    })
+}
+
+impl Bench {
+    fn init(&mut self) -> Result<(), Error> {
+        patiently(&mut self.bus, |bus| self.driver.init(bus))
+    }
+
+    fn measure(&mut self) -> Result<Measurements, Error> {
+        let wait = patiently(&mut self.bus, |bus| self.driver.start(bus))?;
+        self.bus.advance(wait);
+        let mut out = Measurements::new();
+        patiently(&mut self.bus, |bus| self.driver.read(bus, &mut out))?;
+        Ok(out)
+    }
+}
+
+/// Asks until the device is ready or `Stale` after ten thousand times.
+fn patiently<T>(
+    bus: &mut sim::Bus,
+    mut ask: impl FnMut(&mut sim::Bus) -> Result<T, Error>,
+) -> Result<T, Error> {
+    for _ in 0..10_000 {
+        match ask(bus) {
+            Err(Error::NotReady { after }) => bus.advance(after.max(Duration::from_micros(10))),
+            result => return result,
+        }
+    }
+    Err(Error::Stale {
+        register: "never ready",
+    })
+}
+
+#[test]
+fn the_table_is_in_order_and_its_rows_make_sense() {
+    assert!(
+        TABLE.is_sorted_by(|a, b| a.name < b.name),
+        "names must be unique and in order"
+    );
+    for entry in TABLE {
+        assert!(
+            (1..=MAX_CHANNELS).contains(&entry.channels.len()),
+            "{}",
+            entry.name
+        );
+        assert!(entry.datasheet.starts_with("https://"), "{}", entry.name);
+        for channel in entry.channels {
+            let (name, (low, high)) = (channel.name, channel.valid);
+            assert!(
+                low < high && low <= channel.span.0 && channel.span.1 <= high,
+                "{}/{name}",
+                entry.name
+            );
+            assert!(!channel.unit.is_empty(), "{}/{name}", entry.name);
+            assert!(
+                channel.kind != Kind::State || low == 0.0,
+                "{}/{name}",
+                entry.name
+            );
+        }
+    }
+}
+
+#[test]
+fn an_instance_has_channels_of_its_row() {
+    for bench in benches() {
+        let named = |name| {
+            bench
+                .entry
+                .channels
+                .iter()
+                .find(|channel| channel.name == name)
+        };
+        for channel in bench.driver.channels() {
+            let row = named(channel.name).expect(channel.name);
+            assert_eq!(
+                (row.unit, row.kind),
+                (channel.unit, channel.kind),
+                "{}",
+                bench.entry.name
+            );
+        }
+    }
+}
+
+#[test]
+fn every_simulated_chip_is_measured_in_full_and_within_its_range() {
+    for mut bench in benches() {
+        let name = bench.entry.name;
+        bench.init().expect(name);
+        for _ in 0..3 {
+            let out = bench
+                .measure()
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(out.len(), bench.driver.channels().len(), "{name}");
+            for measurement in out.iter() {
+                let channel = bench.driver.channels()[usize::from(measurement.channel)];
+                let (low, high) = channel.valid;
+                assert!(
+                    (low..=high).contains(&measurement.value),
+                    "{name}/{}: {}",
+                    channel.name,
+                    measurement.value
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_simulated_chip_is_identified_and_no_other_is() {
+    for bench in benches() {
+        let Connection::I2c {
+            identify: Some(identify),
+            ..
+        } = bench.entry.connection
+        else {
+            continue;
+        };
+        for mut other in benches() {
+            let kin = bench.entry.title == other.entry.title;
+            let says = patiently(&mut other.bus, |bus| identify(bus, other.address));
+            assert_eq!(
+                says == Ok(true),
+                kin,
+                "{} about {}",
+                bench.entry.name,
+                other.entry.name
+            );
+        }
+    }
+}
+
+#[test]
+fn an_unplugged_chip_is_absent_and_back_after_init() {
+    for mut bench in benches() {
+        let name = bench.entry.name;
+        bench.init().expect(name);
+        bench.bus.trouble(bench.address, Some(Trouble::Unplugged));
+        assert_eq!(
+            bench.measure().unwrap_err().fault(),
+            Some(Fault::Absent),
+            "{name}"
+        );
+        assert_eq!(
+            bench.init().unwrap_err().fault(),
+            Some(Fault::Absent),
+            "{name}"
+        );
+        bench.bus.trouble(bench.address, None);
+        bench.init().expect(name);
+        bench.measure().expect(name);
+    }
+}
+
+#[test]
+fn a_stuck_bus_is_called_that() {
+    for mut bench in benches() {
+        bench.bus.stick(true);
+        assert_eq!(
+            bench.init().unwrap_err().fault(),
+            Some(Fault::BusStuck),
+            "{}",
+            bench.entry.name
+        );
+    }
+}
+
+/// Most chips forget their configuration and say so; some measure on by themselves, and rightly.
+#[test]
+fn a_power_cut_during_a_conversion_never_makes_up_data() {
+    for mut bench in benches() {
+        let name = bench.entry.name;
+        bench.init().expect(name);
+        let before = bench.measure().expect(name);
+        let wait = patiently(&mut bench.bus, |bus| bench.driver.start(bus)).expect(name);
+        bench.bus.trouble(bench.address, Some(Trouble::Unplugged));
+        bench.bus.trouble(bench.address, None);
+        bench.bus.advance(wait);
+        let mut out = Measurements::new();
+        match patiently(&mut bench.bus, |bus| bench.driver.read(bus, &mut out)) {
+            Ok(()) => assert_eq!(out, before, "{name}"),
+            Err(_) => assert!(out.is_empty(), "{name}: {out:?}"),
+        }
+    }
+}
+
+/// A bus on which a device answers every read with the next of some bytes.
+struct Babble {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl ErrorType for Babble {
+    type Error = BusError;
+}
+
+impl I2c for Babble {
+    fn transaction(&mut self, _: u8, operations: &mut [Operation<'_>]) -> Result<(), BusError> {
+        for operation in operations {
+            let Operation::Read(buffer) = operation else {
+                continue;
+            };
+            for byte in buffer.iter_mut() {
+                *byte = self.bytes[self.at % self.bytes.len()];
+                self.at += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    /// No sequence of bytes from a device panics a driver or makes it return a value that is not finite.
+    ///
+    /// `Measurements` would leave such a value out, so a driver that lets one through comes out short.
+    #[test]
+    fn arbitrary_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 1..200)) {
+        for mut bench in benches() {
+            let mut bus = Babble { bytes: bytes.clone(), at: 0 };
+            let mut out = Measurements::new();
+            for _ in 0..8 {
+                let _ = bench.driver.init(&mut bus);
+                let _ = bench.driver.start(&mut bus);
+                out.clear();
+                if bench.driver.read(&mut bus, &mut out).is_ok() {
+                    prop_assert!(!out.is_empty(), "{}", bench.entry.name);
+                }
+                prop_assert!(out.iter().all(|measurement| measurement.value.is_finite()));
+            }
+        }
+    }
+
+    /// The same from a chip whose identity and calibration are genuine and whose data are not.
+    #[test]
+    fn garbage_after_a_good_start_does_no_harm(start in any::<u16>()) {
+        for mut bench in benches() {
+            bench.init().expect(bench.entry.name);
+            for _ in 0..start % 64 {
+                let _ = bench.measure();
+            }
+            bench.bus.trouble(bench.address, Some(Trouble::Garbage));
+            for _ in 0..20 {
+                if let Ok(out) = bench.measure() {
+                    prop_assert!(!out.is_empty() && out.iter().all(|measurement| measurement.value.is_finite()));
+                }
+            }
+        }
+    }
+}
