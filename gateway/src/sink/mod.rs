@@ -4,6 +4,11 @@
 //! after [`Sink::send`] has returned, and never decides what is kept or sent again: that is the buffer's and
 //! [`crate::forward`]'s business.
 
+mod file;
+#[cfg(test)]
+mod fixture;
+pub mod wire;
+
 use crate::clock::Trust;
 use crate::config::{Gateway, Section};
 use crate::record::{Kind, Nanos, Record};
@@ -13,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Every kind of sink, in the order in which help and documentation list them.
-pub const TABLE: &[Entry] = &[];
+pub const TABLE: &[Entry] = &[file::ENTRY];
 
 /// A row of [`TABLE`].
 pub struct Entry {

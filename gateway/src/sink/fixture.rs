@@ -1,0 +1,89 @@
+//! Records and configurations for the tests of the sinks.
+
+use super::{Entry, Lane, Outgoing, Sink};
+use crate::clock::Trust;
+use crate::config::{Gateway, Problem, Problems, Section};
+use crate::record::{
+    Body, BootId, Channel, Draft, Event, EventId, Nanos, Quality, Record, Sample, Seq, Summary, Value,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use toml::de::DeTable;
+use weir_filters::{Class, Phase};
+
+/// 2026-11-22T05:00:00Z
+pub(super) const MORNING: Nanos = 1_795_323_600_000_000_000;
+
+pub(super) fn gateway() -> Gateway {
+    Gateway {
+        id: "press-line-4".into(),
+        labels: [("site".into(), "NYC".into())].into(),
+        state: "/var/lib/weir".into(),
+        clock_hold: Duration::from_secs(120),
+    }
+}
+
+/// A sink opened from the text of its section; the problems found otherwise.
+pub(super) fn open(entry: &Entry, text: &str) -> Result<Box<dyn Sink>, Vec<Problem>> {
+    let problems = Problems::default();
+    let table = DeTable::parse(text).unwrap();
+    let mut section = Section::new("sink.test", table.span(), table.into_inner(), &problems);
+    let sink = (entry.open)(&mut section, &gateway());
+    section.finish();
+    let problems = problems.into_sorted();
+    sink.filter(|_| problems.is_empty()).ok_or(problems)
+}
+
+pub(super) fn boiler() -> Arc<Channel> {
+    channel("boiler", "temperature", "Cel")
+}
+
+pub(super) fn channel(sensor: &str, name: &str, unit: &str) -> Arc<Channel> {
+    Arc::new(Channel { sensor: sensor.into(), name: name.into(), unit: unit.into(), labels: gateway().labels })
+}
+
+pub(super) fn record(seq: Seq, channel: Arc<Channel>, wall: Nanos, body: Body) -> Outgoing {
+    let draft = Draft { channel, boot: BootId(1), at: 0, body };
+    Outgoing {
+        record: Arc::new(Record { seq, draft }),
+        epoch: "k3f9".into(),
+        lane: Lane::Live,
+        wall,
+        trust: Trust::Synced,
+    }
+}
+
+/// One sample of the boiler's temperature a second after the one of the number before.
+pub(super) fn sample(seq: Seq) -> Outgoing {
+    let wall = MORNING + i64::try_from(seq).unwrap() * 1_000_000_000;
+    record(seq, boiler(), wall, Body::Sample(gauge(71.4)))
+}
+
+pub(super) fn samples(numbers: std::ops::Range<Seq>) -> Vec<Outgoing> {
+    numbers.map(sample).collect()
+}
+
+pub(super) fn gauge(value: f64) -> Sample {
+    let value = Value::Float(value);
+    Sample { value, bound: Some(0.1), quality: Quality::Good, event: None, gap: false, lasted: None }
+}
+
+/// A minute of readings, all within a degree of 71.5.
+pub(super) fn minute() -> Summary {
+    let mut summary = Summary::new(0, 60_000_000_000, 60);
+    for second in 0..60 {
+        summary.add(second * 1_000_000_000, 71.0 + f64::from(u8::try_from(second % 11).unwrap()) / 10.0);
+    }
+    summary
+}
+
+pub(super) fn anomaly() -> Event {
+    Event {
+        class: Class::Anomaly,
+        id: EventId(0xbeef),
+        phase: Phase::Opened,
+        value: Some(93.1),
+        score: Some(1.8),
+        reason: "range over 32 readings is 1.8 times the largest seen".into(),
+    }
+}
