@@ -110,7 +110,7 @@ fn read_sensor<'p, 'i>(
 ) -> (Sensor, source::Draft<'p, 'i>) {
     check_name(&section);
     let name: Box<str> = section.key().into();
-    let driver = section.require("driver", "\"bme280\"").unwrap_or_default();
+    let driver = section.require("driver", "\"bme280\"");
     let every =
         section.take_checked("every", "must be at least 1ms", |s: &Span| s.0 >= Duration::from_millis(1)).map(|s| s.0);
     let mut all = labels.clone();

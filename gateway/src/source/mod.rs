@@ -3,14 +3,24 @@
 //! Each file is one kind. A source is told what its channels are called, sends [`Arrival`]s into its [`Feed`] and counts
 //! what it could not read. It filters nothing, stores nothing, and never stops another source.
 
+mod device;
+mod dice;
+mod grid;
+mod host;
+mod i2c;
 mod life;
 mod plan;
+mod poll;
+mod scenario;
+mod sim;
+mod thread;
+mod trouble;
 
 pub use life::{Life, Pulse};
-pub use plan::{Plan, Sources};
+pub use plan::{Plan, Sources, driver_names};
 
 use crate::clock::Clock;
-use crate::config::Section;
+use crate::config::{Section, did_you_mean};
 use crate::record::Nanos;
 use crate::registry::{ChannelIndex, Declared, Registry, SensorIndex};
 use std::future::Future;
@@ -118,8 +128,8 @@ impl Feed {
 pub struct Draft<'p, 'i> {
     /// What is left of `[sensor.NAME]`.
     pub section: Section<'p, 'i>,
-    /// The word after `driver =`; empty when it is missing, which has been reported.
-    pub driver: String,
+    /// The word after `driver =`, with its place; `None` when it is missing, which has been reported.
+    pub driver: Option<Spanned<String>>,
     /// The word after `bus =`, with its place.
     pub bus: Option<Spanned<String>>,
     /// The word after `every =`.
@@ -127,6 +137,80 @@ pub struct Draft<'p, 'i> {
     /// What is left of each `[sensor.NAME.channel.CHANNEL]`.
     pub channels: Vec<Section<'p, 'i>>,
 }
+
+impl Draft<'_, '_> {
+    /// The word after `driver =`; empty when it is missing.
+    fn driver_name(&self) -> &str {
+        self.driver.as_ref().map_or("", |driver| driver.get_ref())
+    }
+
+    /// The period of a polled sensor; reports its absence.
+    fn require_every(&self) -> Option<Duration> {
+        if self.every.is_none() {
+            let help = "add a line such as: every = \"1s\"".to_owned();
+            let message = format!("[{}] does not say how often to read", self.section.name());
+            self.section.report(self.section.place(), message, "`every` is missing here", Some(help));
+        }
+        self.every
+    }
+}
+
+/// Reports what is left of `[sensor.NAME.channel.CHANNEL]` for a driver whose channels are fixed.
+fn check_channel(channel: Section<'_, '_>, driver: &str, known: &[&str]) {
+    if known.contains(&channel.key()) {
+        return channel.finish();
+    }
+    let message = format!("[{}]: a {driver} has no channel `{}`", channel.name(), channel.key());
+    let help = did_you_mean(channel.key(), known).unwrap_or_else(|| format!("its channels: {}", known.join(", ")));
+    channel.report(channel.place(), message, "unknown channel", Some(help));
+}
+
+/// A kind of bus: a row of [`BUSES`].
+pub struct BusKind {
+    /// The word after `kind =`.
+    pub name: &'static str,
+    /// One line for people.
+    pub summary: &'static str,
+    /// What can be connected to it.
+    pub carries: Carries,
+    open: fn(Section<'_, '_>, Vec<Draft<'_, '_>>) -> Option<Box<dyn Source>>,
+}
+
+/// What can be connected to a bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carries {
+    /// Chips on an I2C bus.
+    I2c,
+    /// Whatever talks on a serial line.
+    Serial,
+}
+
+/// A driver that is not a device: a row of [`TABLE`].
+pub struct Entry {
+    /// The word after `driver =`.
+    pub name: &'static str,
+    /// One line for people.
+    pub summary: &'static str,
+    open: Open,
+}
+
+/// Where a sensor belongs.
+#[derive(Clone, Copy)]
+enum Open {
+    /// To a bus of this kind.
+    On(Carries),
+    /// It is a source of its own.
+    Alone(Alone),
+}
+
+/// Reads a sensor that is a source of its own.
+type Alone = fn(Draft<'_, '_>) -> Option<Box<dyn Source>>;
+
+/// Every kind of bus, in the order in which help and documentation list them.
+pub const BUSES: &[BusKind] = &[i2c::KIND, sim::KIND];
+
+/// Every driver that is not a device, in the order in which help and documentation list them.
+pub const TABLE: &[Entry] = &[host::ENTRY];
 
 /// Something that delivers readings of one or more sensors until it is told to stop: a bus with its sensors, a file,
 /// a subscription. It opens what it needs by itself, again and again if need be: Weir starts with everything absent.
