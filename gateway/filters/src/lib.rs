@@ -17,7 +17,9 @@
 extern crate std;
 
 pub mod counter;
+mod context;
 mod counts;
+mod event;
 mod gauge;
 mod output;
 mod reading;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 pub type Nanos = i64;
 
 /// One value of one channel.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
     /// When it was measured.
     pub at: Nanos,

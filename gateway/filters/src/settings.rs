@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Nanos, clean, detect, report, summarise, valid};
 
+/// Readings missed in a row that make a gap, unless the channel says when it is stale.
+const GAP_PERIODS: i64 = 5;
+
 /// How one gauge channel is filtered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
@@ -44,7 +47,13 @@ impl Settings {
     /// Number of panes that [`crate::Bulk`] must lend.
     #[must_use]
     pub fn panes_len(&self) -> usize {
-        0
+        self.summarise.windows.iter().map(|window| window.panes(self.summarise.grace)).sum()
+    }
+
+    /// A longer pause than this between two readings is a gap: nothing is interpolated across it.
+    pub(crate) fn gap(&self) -> Option<Nanos> {
+        let missed = (self.period > 0).then(|| self.period.saturating_mul(GAP_PERIODS));
+        self.valid.stale.or(missed)
     }
 }
 

@@ -1,10 +1,18 @@
 //! Second stage: is something wrong? Looks at the raw reading, before anything is cleaned or dropped.
 
 pub mod auto;
+mod limit;
+mod tuned;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Nanos, Reason};
+use crate::event::{Episode, Log};
+use crate::{Nanos, Output, Reason, Settings as Channel};
+use auto::Auto;
+pub use limit::{Alarm, Side};
+use limit::Watch;
+pub use tuned::Detector;
+use tuned::Tuned;
 
 /// Limits that one channel can have.
 pub const ALARMS: usize = 4;
@@ -22,50 +30,6 @@ pub struct Settings {
     pub detectors: heapless::Vec<Detector, DETECTORS>,
 }
 
-/// A limit.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Alarm {
-    /// Which side of the limit is wrong.
-    pub side: Side,
-    /// The limit, in the channel's unit.
-    pub limit: f64,
-    /// How far back inside the value must come before the alarm is over.
-    pub hysteresis: f64,
-    /// How long the value must stay outside before it is an alarm.
-    pub delay: Nanos,
-}
-
-/// A side of a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Side {
-    /// Above the limit is wrong.
-    High,
-    /// Below the limit is wrong.
-    Low,
-}
-
-/// A detector that needs tuning.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Detector {
-    /// A reading more than `sigma` robust deviations away from the running median.
-    ZScore {
-        /// Deviations.
-        sigma: f64,
-    },
-    /// A change faster than `limit` units per second.
-    Rate {
-        /// Units per second.
-        limit: f64,
-    },
-    /// A slow drift of the mean (two-sided CUSUM), in usual deviations.
-    Cusum {
-        /// Slack: drifts smaller than this are nothing.
-        slack: f64,
-        /// Sum of deviations beyond the slack that is an anomaly.
-        limit: f64,
-    },
-}
-
 /// What a detector has to say of a reading; only said if `score` >= 1.0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Verdict {
@@ -73,4 +37,37 @@ pub struct Verdict {
     pub score: f64,
     /// Why.
     pub reason: Reason,
+}
+
+/// State of the detect stage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Detect {
+    alarms: [Watch; ALARMS],
+    tuned: [(Tuned, Episode); DETECTORS],
+    auto: Option<Auto>,
+    odd: Episode,
+}
+
+impl Detect {
+    /// Judges a raw, finite reading; `at` never runs backwards.
+    pub(crate) fn push(&mut self, channel: &Channel, at: Nanos, value: f64, log: &mut Log, out: &mut dyn FnMut(Output)) {
+        let settings = &channel.detect;
+        for (watch, alarm) in self.alarms.iter_mut().zip(&settings.alarms) {
+            let scale = channel.span.unwrap_or_else(|| alarm.limit.abs().max(alarm.hysteresis));
+            watch.push(alarm, scale, at, value, log, out);
+        }
+        for ((tuned, episode), detector) in self.tuned.iter_mut().zip(&settings.detectors) {
+            episode.push(tuned.push(detector, at, value), at, value, log, out);
+        }
+        if settings.auto {
+            let auto = self.auto.get_or_insert_with(|| Auto::new(channel.period));
+            self.odd.push(auto.push(at, value), at, value, log, out);
+        }
+    }
+
+    /// The series breaks here.
+    pub(crate) fn interrupt(&mut self) {
+        self.alarms.iter_mut().for_each(Watch::interrupt);
+        self.tuned.iter_mut().for_each(|(tuned, _)| tuned.interrupt());
+    }
 }

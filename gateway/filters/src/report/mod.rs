@@ -1,8 +1,28 @@
 //! Fourth stage: forwards a point only when it matters within the error bound.
+//!
+//! Between two gaps the samples, joined by lines, pass every reading within the bound that the later sample states (to a
+//! relative 1e-9 of it, and to what the value changes in the nanosecond to which times are rounded).
+
+mod bound;
+mod deadband;
+mod door;
+mod funnel;
+mod scale;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Nanos;
+use crate::{Counts, Nanos, Output, Quality, Reading, Sample, Settings as Channel};
+pub use bound::Bound;
+use deadband::Deadband;
+use door::Door;
+use funnel::Funnel;
+use scale::Scale;
+
+/// So that a reading exactly one bound away still counts as within: integer data often is.
+const SLACK: f64 = 1.0 + 3e-10;
+/// The bound is looked at again after so many readings, and changed when it is this far off.
+const REVIEW: u8 = 64;
+const OFF: f64 = 1.25;
 
 /// What to forward.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,7 +35,11 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
+<<<<<<< HEAD
         Self { method: Method::SwingingDoor(Bound::Auto { share: 0.01, noise: 3.0 }), heartbeat: Some(900_000_000_000) }
+=======
+        Self { method: Method::Funnel(Bound::default()), heartbeat: Some(900_000_000_000) }
+>>>>>>> 627a0c0 (Filter a gauge: valid, detect, clean, report, summarise)
     }
 }
 
@@ -26,26 +50,197 @@ pub enum Method {
     None,
     /// Every reading.
     Every,
-    /// A reading that differs from the last one sent by more than the bound.
+    /// A reading that differs from the last one sent by more than the bound, at once.
     Deadband(Bound),
-    /// Readings joined by lines that pass every reading within the bound.
+    /// Readings, joined by lines that pass every reading within the bound.
     SwingingDoor(Bound),
-    /// Free points joined by lines that pass every reading within the bound: fewest points.
+    /// Free points, joined by lines that pass every reading within the bound: fewest points.
     Funnel(Bound),
 }
 
-/// How far the forwarded series may be from the readings.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Bound {
-    /// In the channel's unit.
-    Absolute(f64),
-    /// Share of the channel's span, 0.01 = 1 %.
-    Share(f64),
-    /// The larger of a share of the span and a multiple of the channel's own noise, capped; stated on each sample.
-    Auto {
-        /// Share of the span (of the range seen so far, if no span is known).
-        share: f64,
-        /// Multiple of the standard deviation of the channel's noise.
-        noise: f64,
-    },
+/// A point of the reduced series.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Knot {
+    pub(crate) at: Nanos,
+    pub(crate) value: f64,
+}
+
+/// Where a reducer's points go.
+pub(crate) type Emit<'a> = &'a mut dyn FnMut(Knot);
+
+/// The reducer of the open run; `Idle` between runs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+enum Reducer {
+    #[default]
+    Idle,
+    Every(u64),
+    Deadband(Deadband),
+    Door(Door),
+    Funnel(Funnel),
+}
+
+/// State of the report stage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Report {
+    reducer: Reducer,
+    scale: Scale,
+    bound: f64,
+    review: u8,
+    /// Newest reading of the open run.
+    last: Reading,
+    /// Newest sample; whether the next one follows a gap.
+    sent: Nanos,
+    joined: bool,
+}
+
+impl Report {
+    /// Takes a cleaned reading; `at` never runs backwards. Returns nothing, tells `counts` what became of which readings.
+    pub(crate) fn push(&mut self, channel: &Channel, reading: Reading, counts: &mut Counts, out: &mut dyn FnMut(Output)) {
+        if channel.report.method == Method::None {
+            counts.represented += 1;
+            return;
+        }
+        if self.breaks(channel, reading) {
+            self.finish(counts, out);
+        } else if self.repeats(reading) {
+            counts.represented += 1;
+            return;
+        }
+        self.scale.learn(reading.value);
+        self.review(channel, counts, out);
+        let overdue = channel.report.heartbeat.is_some_and(|most| reading.at.saturating_sub(self.sent) >= most);
+        let knot = Knot { at: reading.at, value: reading.value };
+        counts.held += 1;
+        let bound = self.bound * SLACK;
+        let method = channel.report.method;
+        self.run(reading.quality, counts, out, |reducer, emit| {
+            reducer.push(method, knot, bound, emit);
+            if overdue {
+                reducer.cut(emit);
+            }
+        });
+        self.last = reading;
+    }
+
+    /// The run ends: every reading held is decided, and the next sample follows a gap.
+    pub(crate) fn finish(&mut self, counts: &mut Counts, out: &mut dyn FnMut(Output)) {
+        self.cut(counts, out);
+        self.reducer = Reducer::Idle;
+        self.joined = false;
+    }
+
+    /// Sends what stands for the readings held, without a gap.
+    pub(crate) fn cut(&mut self, counts: &mut Counts, out: &mut dyn FnMut(Output)) {
+        self.run(self.last.quality, counts, out, |reducer, emit| reducer.cut(emit));
+    }
+
+    fn is_idle(&self) -> bool {
+        self.reducer == Reducer::Idle
+    }
+
+    /// A gap, another quality, or two values at one instant: no line can join them.
+    fn breaks(&self, channel: &Channel, reading: Reading) -> bool {
+        let pause = reading.at.saturating_sub(self.last.at);
+        !self.is_idle()
+            && (reading.quality != self.last.quality
+                || channel.gap().is_some_and(|gap| pause > gap)
+                || (pause == 0 && reading.value != self.last.value))
+    }
+
+    fn repeats(&self, reading: Reading) -> bool {
+        !self.is_idle() && reading.at == self.last.at
+    }
+
+    /// Keeps the `auto` bound in step with the channel. A changed bound begins with the next reading; those held still have the old one.
+    fn review(&mut self, channel: &Channel, counts: &mut Counts, out: &mut dyn FnMut(Output)) {
+        if self.review > 0 {
+            self.review -= 1;
+            return;
+        }
+        let bound = channel.report.method.bound().map_or(0.0, |bound| bound.resolve(channel, &self.scale));
+        let keep = bound < self.bound * OFF && bound > self.bound / OFF;
+        if !keep && bound != self.bound {
+            self.cut(counts, out);
+            self.bound = bound;
+        }
+        self.review = if self.scale.is_young() || bound == 0.0 { 0 } else { REVIEW };
+    }
+
+    /// Lets the reducer work and books what became of the readings.
+    fn run(
+        &mut self,
+        quality: Quality,
+        counts: &mut Counts,
+        out: &mut dyn FnMut(Output),
+        work: impl FnOnce(&mut Reducer, Emit<'_>),
+    ) {
+        let (mut points, mut joined, mut newest) = (0, self.joined, self.sent);
+        let decided = self.reducer.decided();
+        work(&mut self.reducer, &mut |Knot { at, value }| {
+            // Crossings may round to one nanosecond.
+            let at = if joined { at.max(newest.saturating_add(1)) } else { at };
+            out(Output::Sample(Sample { at, value, bound: self.bound, quality, event: None, gap: !joined }));
+            (points, joined, newest) = (points + 1, true, at);
+        });
+        (self.joined, self.sent) = (joined, newest);
+        let decided = self.reducer.decided().saturating_sub(decided);
+        counts.sent += points;
+        counts.held -= decided;
+        counts.represented += decided.saturating_sub(points);
+    }
+}
+
+impl Method {
+    const fn bound(self) -> Option<Bound> {
+        match self {
+            Self::None | Self::Every => None,
+            Self::Deadband(bound) | Self::SwingingDoor(bound) | Self::Funnel(bound) => Some(bound),
+        }
+    }
+}
+
+impl Reducer {
+    fn push(&mut self, method: Method, knot: Knot, bound: f64, emit: Emit<'_>) {
+        match self {
+            Self::Idle => self.start(method, knot, emit),
+            Self::Every(n) => {
+                *n += 1;
+                emit(knot);
+            }
+            Self::Deadband(reducer) => reducer.push(knot, bound, emit),
+            Self::Door(reducer) => reducer.push(knot, bound, emit),
+            Self::Funnel(reducer) => reducer.push(knot, bound, emit),
+        }
+    }
+
+    fn start(&mut self, method: Method, knot: Knot, emit: Emit<'_>) {
+        *self = match method {
+            Method::None => return,
+            Method::Every => Self::Every(1),
+            Method::Deadband(_) => Self::Deadband(Deadband::start(knot)),
+            Method::SwingingDoor(_) => Self::Door(Door::start(knot)),
+            Method::Funnel(_) => Self::Funnel(Funnel::start(knot)),
+        };
+        emit(knot);
+    }
+
+    fn cut(&mut self, emit: Emit<'_>) {
+        match self {
+            Self::Idle | Self::Every(_) => {}
+            Self::Deadband(reducer) => reducer.cut(emit),
+            Self::Door(reducer) => reducer.cut(emit),
+            Self::Funnel(reducer) => reducer.cut(emit),
+        }
+    }
+
+    /// Readings of this run that the points sent so far rebuild.
+    const fn decided(&self) -> u64 {
+        match self {
+            Self::Idle => 0,
+            Self::Every(n) => *n,
+            Self::Deadband(reducer) => reducer.covered(),
+            Self::Door(reducer) => reducer.covered(),
+            Self::Funnel(reducer) => reducer.covered(),
+        }
+    }
 }

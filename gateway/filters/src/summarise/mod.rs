@@ -1,15 +1,21 @@
 //! Last stage: windows over the cleaned readings. Sees every valid reading, whatever was reported.
 
+mod clocked;
+mod pane;
+mod run;
 mod summary;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Nanos;
-
+use crate::{Nanos, Output, Reading, Settings as Channel};
+use clocked::{Clocked, Grid};
+pub use pane::Pane;
 pub use summary::{Point, Summary};
 
 /// Kinds of windows that one channel can have at once.
 pub const WINDOWS: usize = 2;
+/// Panes that one kind of window can need.
+pub const PANES: usize = 64;
 
 /// Which windows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,6 +24,9 @@ pub struct Settings {
     pub windows: heapless::Vec<Window, WINDOWS>,
     /// How long a window waits for readings that come out of order.
     pub grace: Nanos,
+    /// Boot time at which some window begins: lets windows begin on the minute of the wall clock.
+    /// May change only together with a clock step.
+    pub phase: Nanos,
 }
 
 /// How time is cut.
@@ -47,9 +56,88 @@ pub enum Window {
     },
 }
 
-/// An open window or a part of one. Lent by the caller, so that channels pay only for what they use.
+impl Window {
+    /// Panes that its open windows need.
+    pub(crate) fn panes(self, grace: Nanos) -> usize {
+        let Some((hop, width)) = self.hop_and_width() else { return 1 };
+        let open = width.saturating_add(grace).saturating_add(hop - 1) / hop;
+        usize::try_from(open).map_or(PANES, |open| open.clamp(1, PANES))
+    }
+
+    fn hop_and_width(self) -> Option<(Nanos, Nanos)> {
+        match self {
+            Self::Tumbling { width } => Some((width.max(1), width.max(1))),
+            Self::Hopping { hop, width } => Some((hop.max(1), width.max(1))),
+            Self::Session { .. } | Self::Count { .. } => None,
+        }
+    }
+
+    fn grid(self, channel: &Channel) -> Option<Grid> {
+        let (hop, width) = self.hop_and_width()?;
+        let expected = if channel.period > 0 { width / channel.period } else { 0 };
+        let expected = u32::try_from(expected).unwrap_or(u32::MAX);
+        let &Settings { grace, phase, .. } = &channel.summarise;
+        Some(Grid { hop, width, grace, phase, expected })
+    }
+}
+
+/// State of the summarise stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Pane {
-    /// `count` = 0: free.
-    pub(crate) summary: Summary,
+pub(crate) struct Summarise {
+    clocked: [Clocked; WINDOWS],
+    /// The newest reading in order: what the next one is joined to.
+    last: Option<Reading>,
+}
+
+impl Summarise {
+    /// Takes a cleaned reading, never older than the one before.
+    pub(crate) fn push(&mut self, channel: &Channel, panes: &mut [Pane], reading: Reading, out: &mut dyn FnMut(Output)) {
+        let last = self.last.replace(reading).filter(|last| {
+            let pause = reading.at.saturating_sub(last.at);
+            pause > 0 && channel.gap().is_none_or(|gap| pause <= gap)
+        });
+        self.each(channel, panes, |clocked, window, panes| match window.grid(channel) {
+            Some(grid) => clocked.push(grid, panes, last, reading, out),
+            None => run::push(window, panes, last, reading, out),
+        });
+    }
+
+    /// Takes a reading older than one already seen; false: no open window holds its time.
+    pub(crate) fn push_late(&mut self, channel: &Channel, panes: &mut [Pane], reading: Reading) -> bool {
+        let mut taken = false;
+        self.each(channel, panes, |clocked, window, panes| {
+            taken |= match window.grid(channel) {
+                Some(grid) => clocked.push_late(grid, panes, reading),
+                None => run::push_late(panes, reading),
+            };
+        });
+        taken
+    }
+
+    /// Closes the windows whose time, and grace, is over.
+    pub(crate) fn tick(&mut self, channel: &Channel, panes: &mut [Pane], now: Nanos, out: &mut dyn FnMut(Output)) {
+        self.each(channel, panes, |clocked, window, panes| match window.grid(channel) {
+            Some(grid) => clocked.close_until(grid, panes, now, out),
+            None => run::tick(window, panes, now, out),
+        });
+    }
+
+    /// Closes all windows as partial.
+    pub(crate) fn interrupt(&mut self, channel: &Channel, panes: &mut [Pane], out: &mut dyn FnMut(Output)) {
+        self.last = None;
+        self.each(channel, panes, |clocked, window, panes| match window.grid(channel) {
+            Some(grid) => clocked.interrupt(grid, panes, out),
+            None => run::interrupt(panes, out),
+        });
+    }
+
+    /// Every kind of window with its share of the panes.
+    fn each(&mut self, channel: &Channel, mut panes: &mut [Pane], mut work: impl FnMut(&mut Clocked, Window, &mut [Pane])) {
+        let settings = &channel.summarise;
+        for (clocked, &window) in self.clocked.iter_mut().zip(&settings.windows) {
+            let Some((own, rest)) = panes.split_at_mut_checked(window.panes(settings.grace)) else { return };
+            work(clocked, window, own);
+            panes = rest;
+        }
+    }
 }

@@ -56,31 +56,48 @@ impl Summary {
         Self { start, width, expected, ..Self::default() }
     }
 
-    /// Takes in one reading.
+    /// Takes in one reading (Welford 1962).
     pub fn add(&mut self, at: Nanos, value: f64) {
-        self.merge(&Self {
-            start: self.start,
-            width: self.width,
-            count: 1,
-            min: value,
-            max: value,
-            mean: value,
-            sum: value,
-            first: Point { at, value },
-            last: Point { at, value },
-            ..Self::default()
-        });
+        let here = Point { at, value };
+        if self.count == 0 {
+            (self.min, self.max) = (value, value);
+            (self.first, self.last) = (here, here);
+        }
+        self.count = self.count.saturating_add(1);
+        let distance = value - self.mean;
+        self.mean += distance / f64::from(self.count);
+        self.m2 += distance * (value - self.mean);
+        self.sum += value;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        self.reach(here, here);
     }
 
-    /// Takes in another summary, of the same or of another time (Chan, Golub, LeVeque 1979). The window becomes the hull of both.
+    /// Takes in another summary, of the same or of another time (Chan, Golub, LeVeque 1979). The window becomes the hull of
+    /// both.
     pub fn merge(&mut self, other: &Self) {
-        if other.count == 0 {
-            return;
+        let end = self.end().max(other.end());
+        self.start = self.start.min(other.start);
+        self.width = end.saturating_sub(self.start);
+        self.expected = self.expected.saturating_add(other.expected);
+        self.partial |= other.partial;
+        self.integral += other.integral;
+        self.covered = self.covered.saturating_add(other.covered);
+        if other.count > 0 {
+            self.merge_readings(other);
         }
+    }
+
+    fn merge_readings(&mut self, other: &Self) {
         if self.count == 0 {
+<<<<<<< HEAD
             let (start, end) = self.hull(other);
             *self = Self { start, width: end - start, expected: self.expected.max(other.expected), ..*other };
             return;
+=======
+            (self.min, self.max) = (other.min, other.max);
+            (self.first, self.last) = (other.first, other.last);
+>>>>>>> 627a0c0 (Filter a gauge: valid, detect, clean, report, summarise)
         }
         let (n, m) = (f64::from(self.count), f64::from(other.count));
         let distance = other.mean - self.mean;
@@ -88,26 +105,29 @@ impl Summary {
         self.m2 += other.m2 + distance * distance * (n * m / (n + m));
         self.sum += other.sum;
         self.count = self.count.saturating_add(other.count);
-        self.expected = self.expected.saturating_add(other.expected);
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
-        if other.first.at < self.first.at {
-            self.first = other.first;
-        }
-        if other.last.at >= self.last.at {
-            self.last = other.last;
-        }
-        self.integral += other.integral;
-        self.covered = self.covered.saturating_add(other.covered);
         self.quality = self.quality.max(other.quality);
-        self.partial |= other.partial;
-        let (start, end) = self.hull(other);
-        (self.start, self.width) = (start, end - start);
+        self.reach(other.first, other.last);
     }
 
+<<<<<<< HEAD
     fn hull(&self, other: &Self) -> (Nanos, Nanos) {
         let end = (self.start.saturating_add(self.width)).max(other.start.saturating_add(other.width));
         (self.start.min(other.start), end)
+=======
+    fn reach(&mut self, first: Point, last: Point) {
+        if first.at < self.first.at {
+            self.first = first;
+        }
+        if last.at >= self.last.at {
+            self.last = last;
+        }
+    }
+
+    fn end(&self) -> Nanos {
+        self.start.saturating_add(self.width)
+>>>>>>> 627a0c0 (Filter a gauge: valid, detect, clean, report, summarise)
     }
 
     /// Sample variance of the readings; 0 below two readings.

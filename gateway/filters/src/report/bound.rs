@@ -1,0 +1,46 @@
+//! How far the forwarded series may be from the readings.
+
+use serde::{Deserialize, Serialize};
+
+use super::scale::Scale;
+use crate::Settings;
+
+/// The part of an `auto` bound that noise makes is at most this share of the span.
+const NOISE_CAP: f64 = 0.1;
+
+/// The error bound of the report stage. The one in force is stated on every sample.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Bound {
+    /// In the channel's unit.
+    Absolute(f64),
+    /// Share of the channel's span, 0.01 = 1 %.
+    Share(f64),
+    /// The larger of a share of the span and a multiple of the channel's own noise, which is capped at a tenth of the span.
+    Auto {
+        /// Share of the span; of the range seen so far, if no span is known.
+        share: f64,
+        /// Multiple of the standard deviation of the channel's noise.
+        noise: f64,
+    },
+}
+
+impl Default for Bound {
+    fn default() -> Self {
+        Self::Auto { share: 0.01, noise: 3.0 }
+    }
+}
+
+impl Bound {
+    /// The bound in the channel's unit, as far as its scale is known.
+    pub(super) fn resolve(self, channel: &Settings, scale: &Scale) -> f64 {
+        let span = channel.span.unwrap_or_else(|| scale.range());
+        match self {
+            Self::Absolute(bound) => bound,
+            Self::Share(share) => share * span,
+            Self::Auto { share, noise } => {
+                let own = scale.noise().max(channel.noise.unwrap_or(0.0));
+                (noise * own).min(NOISE_CAP * span).max(share * span)
+            }
+        }
+    }
+}
