@@ -95,11 +95,6 @@ impl Clean {
         *self = Self::default();
     }
 
-    /// Readings that have not left yet.
-    pub(crate) const fn held(&self) -> usize {
-        self.held
-    }
-
     fn slide(&mut self, settings: Settings, reading: Reading, mut out: impl FnMut(Reading)) {
         if self.window.len() > 2 * settings.half() || self.window.is_full() {
             self.window.remove(0);

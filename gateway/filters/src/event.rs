@@ -65,7 +65,14 @@ struct Open {
 
 impl Episode {
     /// Takes what a detector says of one reading.
-    pub(crate) fn push(&mut self, verdict: Option<Verdict>, at: Nanos, value: f64, log: &mut Log, out: &mut dyn FnMut(Output)) {
+    pub(crate) fn push(
+        &mut self,
+        verdict: Option<Verdict>,
+        at: Nanos,
+        value: f64,
+        log: &mut Log,
+        out: &mut dyn FnMut(Output),
+    ) {
         let notice = |phase, score, reason| Notice { class: Class::Anomaly, phase, at, value, score, reason };
         match (&mut self.open, verdict) {
             (None, None) => {}

@@ -16,8 +16,8 @@
 #[cfg(test)]
 extern crate std;
 
-pub mod counter;
 mod context;
+pub mod counter;
 mod counts;
 mod event;
 mod gauge;

@@ -53,7 +53,13 @@ pub(crate) struct Valid {
 
 impl Valid {
     /// Judges a reading: its quality is the worse of what its source says and what is found here.
-    pub(crate) fn push(&mut self, settings: &Settings, reading: Reading, log: &mut Log, out: &mut dyn FnMut(Output)) -> Quality {
+    pub(crate) fn push(
+        &mut self,
+        settings: &Settings,
+        reading: Reading,
+        log: &mut Log,
+        out: &mut dyn FnMut(Output),
+    ) -> Quality {
         let Reading { at, value, quality } = reading;
         self.heard = Some(self.heard.map_or(at, |heard| heard.max(at)));
         let fault = self.fault_of(settings, reading);

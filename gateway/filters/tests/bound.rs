@@ -1,6 +1,8 @@
 //! The promise of the report stage: between two gaps, the samples joined by lines pass every reading within the bound that they
 //! state. And the ledger's: every reading has exactly one fate, after every call.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 use proptest::prelude::*;
 use weir_filters::report::{Bound, Method};
 use weir_filters::summarise::{Pane, Window};
@@ -15,7 +17,7 @@ enum Step {
     Reading(Nanos, f64),
     Interrupt(Interrupt),
     /// The clock goes back, which is announced, and a reading follows.
-    ClockStep(Nanos),
+    BackTo(Nanos),
     Tick,
 }
 
@@ -29,20 +31,20 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(90 * SECOND),
     ];
     let series = prop_oneof![
-        Just((0.1, 0.0)), // slow walk
-        Just((1.0, 0.0)), // walk
+        Just((0.1, 0.0)),  // slow walk
+        Just((1.0, 0.0)),  // walk
         Just((0.1, 40.0)), // with steps
-        Just((0.0, 3.0)), // constants with spikes
+        Just((0.0, 3.0)),  // constants with spikes
         Just((1e-7, 1e9)),
     ];
     (series, any::<bool>()).prop_flat_map(move |((walk, step), whole)| {
-        let change = prop_oneof![30 => (-walk..=walk), 1 => (-step..=step)]
+        let change = prop_oneof![30 => -walk..=walk, 1 => -step..=step]
             .prop_map(move |by: f64| if whole { by.round() } else { by });
         let one = prop_oneof![
             200 => (time.clone(), change).prop_map(|(dt, by)| Step::Reading(dt, by)),
             1 => Just(Step::Interrupt(Interrupt::Gap)),
             1 => Just(Step::Interrupt(Interrupt::Restart)),
-            1 => (0..3600i64).prop_map(|back| Step::ClockStep(back * SECOND)),
+            1 => (0..3600i64).prop_map(|back| Step::BackTo(back * SECOND)),
             2 => Just(Step::Tick),
         ];
         prop::collection::vec(one, 1..600)
@@ -105,7 +107,7 @@ fn run(settings: &Settings, steps: &[Step]) -> Vec<Stretch> {
                 (at, newest) = (at + SECOND, Nanos::MIN);
                 stretches.push(Stretch::default());
             }
-            Step::ClockStep(back) => {
+            Step::BackTo(back) => {
                 gauge.interrupt(settings, bulk, Interrupt::ClockStep, &mut out);
                 (at, newest) = (at - back, Nanos::MIN);
                 stretches.push(Stretch::default());

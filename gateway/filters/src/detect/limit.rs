@@ -57,7 +57,15 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Takes a reading. `scale` is what an excess is compared with in the score: 1.0 at the limit, 2.0 one scale beyond.
-    pub(crate) fn push(&mut self, alarm: &Alarm, scale: f64, at: Nanos, value: f64, log: &mut Log, out: &mut dyn FnMut(Output)) {
+    pub(crate) fn push(
+        &mut self,
+        alarm: &Alarm,
+        scale: f64,
+        at: Nanos,
+        value: f64,
+        log: &mut Log,
+        out: &mut dyn FnMut(Output),
+    ) {
         let excess = alarm.excess(value);
         let score = 1.0 + excess.max(0.0) / scale.max(f64::MIN_POSITIVE);
         let notice = |phase, score| Notice { class: Class::Alarm, phase, at, value, score, reason: alarm.reason() };

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Episode, Log};
 use crate::{Nanos, Output, Reason, Settings as Channel};
 use auto::Auto;
-pub use limit::{Alarm, Side};
 use limit::Watch;
+pub use limit::{Alarm, Side};
 pub use tuned::Detector;
 use tuned::Tuned;
 
@@ -50,7 +50,14 @@ pub(crate) struct Detect {
 
 impl Detect {
     /// Judges a raw, finite reading; `at` never runs backwards.
-    pub(crate) fn push(&mut self, channel: &Channel, at: Nanos, value: f64, log: &mut Log, out: &mut dyn FnMut(Output)) {
+    pub(crate) fn push(
+        &mut self,
+        channel: &Channel,
+        at: Nanos,
+        value: f64,
+        log: &mut Log,
+        out: &mut dyn FnMut(Output),
+    ) {
         let settings = &channel.detect;
         for (watch, alarm) in self.alarms.iter_mut().zip(&settings.alarms) {
             let scale = channel.span.unwrap_or_else(|| alarm.limit.abs().max(alarm.hysteresis));

@@ -35,11 +35,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-<<<<<<< HEAD
-        Self { method: Method::SwingingDoor(Bound::Auto { share: 0.01, noise: 3.0 }), heartbeat: Some(900_000_000_000) }
-=======
         Self { method: Method::Funnel(Bound::default()), heartbeat: Some(900_000_000_000) }
->>>>>>> 627a0c0 (Filter a gauge: valid, detect, clean, report, summarise)
     }
 }
 
@@ -69,6 +65,7 @@ pub(crate) struct Knot {
 pub(crate) type Emit<'a> = &'a mut dyn FnMut(Knot);
 
 /// The reducer of the open run; `Idle` between runs.
+#[expect(clippy::large_enum_variant, reason = "nothing is allocated: every channel has room for the largest one")]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 enum Reducer {
     #[default]
@@ -95,7 +92,13 @@ pub(crate) struct Report {
 
 impl Report {
     /// Takes a cleaned reading; `at` never runs backwards. Returns nothing, tells `counts` what became of which readings.
-    pub(crate) fn push(&mut self, channel: &Channel, reading: Reading, counts: &mut Counts, out: &mut dyn FnMut(Output)) {
+    pub(crate) fn push(
+        &mut self,
+        channel: &Channel,
+        reading: Reading,
+        counts: &mut Counts,
+        out: &mut dyn FnMut(Output),
+    ) {
         if channel.report.method == Method::None {
             counts.represented += 1;
             return;

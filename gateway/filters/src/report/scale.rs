@@ -43,7 +43,8 @@ impl Scale {
 
     fn learn_difference(&mut self, difference: f64) {
         let n = f64::from(self.n - 1);
-        let usual = if self.is_young() { difference } else { difference.min(CLIP * self.difference.max(f64::MIN_POSITIVE)) };
+        let usual =
+            if self.is_young() { difference } else { difference.min(CLIP * self.difference.max(f64::MIN_POSITIVE)) };
         self.difference += (usual - self.difference) / n.min(MEMORY);
     }
 

@@ -91,7 +91,13 @@ pub(crate) struct Summarise {
 
 impl Summarise {
     /// Takes a cleaned reading, never older than the one before.
-    pub(crate) fn push(&mut self, channel: &Channel, panes: &mut [Pane], reading: Reading, out: &mut dyn FnMut(Output)) {
+    pub(crate) fn push(
+        &mut self,
+        channel: &Channel,
+        panes: &mut [Pane],
+        reading: Reading,
+        out: &mut dyn FnMut(Output),
+    ) {
         let last = self.last.replace(reading).filter(|last| {
             let pause = reading.at.saturating_sub(last.at);
             pause > 0 && channel.gap().is_none_or(|gap| pause <= gap)
@@ -132,7 +138,12 @@ impl Summarise {
     }
 
     /// Every kind of window with its share of the panes.
-    fn each(&mut self, channel: &Channel, mut panes: &mut [Pane], mut work: impl FnMut(&mut Clocked, Window, &mut [Pane])) {
+    fn each(
+        &mut self,
+        channel: &Channel,
+        mut panes: &mut [Pane],
+        mut work: impl FnMut(&mut Clocked, Window, &mut [Pane]),
+    ) {
         let settings = &channel.summarise;
         for (clocked, &window) in self.clocked.iter_mut().zip(&settings.windows) {
             let Some((own, rest)) = panes.split_at_mut_checked(window.panes(settings.grace)) else { return };

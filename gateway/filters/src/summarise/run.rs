@@ -4,7 +4,13 @@ use super::{Pane, Window};
 use crate::{Nanos, Output, Reading};
 
 /// Takes a reading in order; `last` is the one it is joined to.
-pub(super) fn push(window: Window, panes: &mut [Pane], last: Option<Reading>, reading: Reading, out: &mut dyn FnMut(Output)) {
+pub(super) fn push(
+    window: Window,
+    panes: &mut [Pane],
+    last: Option<Reading>,
+    reading: Reading,
+    out: &mut dyn FnMut(Output),
+) {
     tick(window, panes, reading.at, out);
     let Some(pane) = panes.first_mut() else { return };
     if pane.is_free() {

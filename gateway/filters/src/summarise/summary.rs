@@ -90,14 +90,8 @@ impl Summary {
 
     fn merge_readings(&mut self, other: &Self) {
         if self.count == 0 {
-<<<<<<< HEAD
-            let (start, end) = self.hull(other);
-            *self = Self { start, width: end - start, expected: self.expected.max(other.expected), ..*other };
-            return;
-=======
             (self.min, self.max) = (other.min, other.max);
             (self.first, self.last) = (other.first, other.last);
->>>>>>> 627a0c0 (Filter a gauge: valid, detect, clean, report, summarise)
         }
         let (n, m) = (f64::from(self.count), f64::from(other.count));
         let distance = other.mean - self.mean;
@@ -111,11 +105,6 @@ impl Summary {
         self.reach(other.first, other.last);
     }
 
-<<<<<<< HEAD
-    fn hull(&self, other: &Self) -> (Nanos, Nanos) {
-        let end = (self.start.saturating_add(self.width)).max(other.start.saturating_add(other.width));
-        (self.start.min(other.start), end)
-=======
     fn reach(&mut self, first: Point, last: Point) {
         if first.at < self.first.at {
             self.first = first;
@@ -127,7 +116,6 @@ impl Summary {
 
     fn end(&self) -> Nanos {
         self.start.saturating_add(self.width)
->>>>>>> 627a0c0 (Filter a gauge: valid, detect, clean, report, summarise)
     }
 
     /// Sample variance of the readings; 0 below two readings.
