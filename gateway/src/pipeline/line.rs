@@ -162,7 +162,7 @@ impl Stages {
     fn new(chain: Chain) -> Self {
         match chain {
             Chain::Gauge(settings) => Self::Gauge {
-                state: Box::new(Gauge::new(&settings)),
+                state: Box::default(),
                 context: vec![Reading::good(0, 0.0); settings.context_len()].into(),
                 panes: vec![Pane::default(); settings.panes_len()].into(),
                 settings,

@@ -11,7 +11,6 @@ pub(super) struct Grid {
     pub(super) hop: Nanos,
     pub(super) width: Nanos,
     pub(super) grace: Nanos,
-    pub(super) phase: Nanos,
     /// Readings that a full window has.
     pub(super) expected: u32,
 }
@@ -19,13 +18,12 @@ pub(super) struct Grid {
 impl Grid {
     /// Start of the pane that holds a time.
     fn start(&self, at: Nanos) -> Nanos {
-        let since = at.saturating_sub(self.phase);
-        self.phase.saturating_add(since.div_euclid(self.hop).saturating_mul(self.hop))
+        at.div_euclid(self.hop).saturating_mul(self.hop)
     }
 
     fn slot(&self, start: Nanos, panes: usize) -> usize {
-        let number = start.saturating_sub(self.phase).div_euclid(self.hop);
-        usize::try_from(number.rem_euclid(panes.max(1) as i64)).unwrap_or(0)
+        let number = start.div_euclid(self.hop).rem_euclid(panes.max(1) as i64);
+        usize::try_from(number).unwrap_or(0)
     }
 
     /// Whether a window that starts here is over, grace and all.

@@ -24,9 +24,6 @@ pub struct Settings {
     pub windows: heapless::Vec<Window, WINDOWS>,
     /// How long a window waits for readings that come out of order.
     pub grace: Nanos,
-    /// Boot time at which some window begins: lets windows begin on the minute of the wall clock.
-    /// May change only together with a clock step.
-    pub phase: Nanos,
 }
 
 /// How time is cut.
@@ -76,8 +73,7 @@ impl Window {
         let (hop, width) = self.hop_and_width()?;
         let expected = if channel.period > 0 { width / channel.period } else { 0 };
         let expected = u32::try_from(expected).unwrap_or(u32::MAX);
-        let &Settings { grace, phase, .. } = &channel.summarise;
-        Some(Grid { hop, width, grace, phase, expected })
+        Some(Grid { hop, width, grace: channel.summarise.grace, expected })
     }
 }
 
