@@ -170,10 +170,13 @@ pub struct Event {
 /// What the gateway says about its own records.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Status {
-    /// To one sink: of the numbers `from..=to`, so many were for it and so many not. Whatever else is missing was lost.
+    /// To one sink: of the records of one lane with numbers `from..=to`, so many were sent to it and so many were not for
+    /// it. A receiver that has fewer than `sent` of them has lost some; one that has all knows that the rest was filtered.
     Coverage {
         /// The sink's name.
         sink: Box<str>,
+        /// The lane's word.
+        lane: Box<str>,
         /// First number spoken of.
         from: Seq,
         /// Last number spoken of.
