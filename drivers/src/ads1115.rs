@@ -47,43 +47,23 @@ pub const CHANNELS: &[Channel] = &[
 const WHICH: Setting = Setting {
     key: "inputs",
     help: "what is measured: inputs against ground, or one against another",
-    accepts: Accepts::Words {
-        default: &["a0", "a1", "a2", "a3"],
-        of: INPUTS,
-    },
+    accepts: Accepts::Words { default: &["a0", "a1", "a2", "a3"], of: INPUTS },
 };
 const RANGE: Setting = Setting {
     key: "range",
     help: "full scale, both signs; no input may ever exceed the chip's supply",
-    accepts: Accepts::Word {
-        default: "4.096V",
-        of: RANGES,
-    },
+    accepts: Accepts::Word { default: "4.096V", of: RANGES },
 };
 const fn rate(default: &'static str, of: &'static [&'static str]) -> Setting {
     let help = "conversions per second: slower is quieter, 8 and 16 suppress mains hum";
-    Setting {
-        key: "rate",
-        help,
-        accepts: Accepts::Word { default, of },
-    }
+    Setting { key: "rate", help, accepts: Accepts::Word { default, of } }
 }
 
 /// What can be set for an ADS1115.
-pub const SETTINGS: &[Setting] = &[
-    WHICH,
-    RANGE,
-    rate("128", &["8", "16", "32", "64", "128", "250", "475", "860"]),
-];
+pub const SETTINGS: &[Setting] = &[WHICH, RANGE, rate("128", &["8", "16", "32", "64", "128", "250", "475", "860"])];
 /// What can be set for an ADS1015.
-pub const SETTINGS_ADS1015: &[Setting] = &[
-    WHICH,
-    RANGE,
-    rate(
-        "1600",
-        &["128", "250", "490", "920", "1600", "2400", "3300"],
-    ),
-];
+pub const SETTINGS_ADS1015: &[Setting] =
+    &[WHICH, RANGE, rate("1600", &["128", "250", "490", "920", "1600", "2400", "3300"])];
 
 /// The two members of the family that have four inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,12 +107,7 @@ impl Config {
     /// From checked options.
     pub fn from_options(options: &Options) -> Result<Self, OptionError> {
         Ok(Self {
-            inputs: options
-                .choices("inputs")
-                .into_iter()
-                .map(|code| code as u8)
-                .take(8)
-                .collect(),
+            inputs: options.choices("inputs").into_iter().map(|code| code as u8).take(8).collect(),
             range: options.choice("range") as u8,
             rate: options.choice("rate") as u8,
         })
@@ -164,18 +139,9 @@ impl Ads1115 {
     pub fn new(address: u8, part: Part, config: Config) -> Self {
         let full = config.full_scale();
         let step = full / 32_768.0 * f64::from(0x8000 - i32::from(part.largest()));
-        let channel = |&input: &u8| {
-            Channel::gauge(INPUTS[usize::from(input & 7)], "V", -full, full).resolution(step)
-        };
+        let channel = |&input: &u8| Channel::gauge(INPUTS[usize::from(input & 7)], "V", -full, full).resolution(step);
         let channels = config.inputs.iter().map(channel).collect();
-        Self {
-            address,
-            part,
-            config,
-            channels,
-            converting: 0,
-            saturated: None,
-        }
+        Self { address, part, config, channels, converting: 0, saturated: None }
     }
 
     /// Begins the conversion of one input and says how long it takes.
@@ -201,24 +167,15 @@ impl Ads1115 {
         let wrote = self.config.register(input);
         if found & !IDLE != wrote {
             let (wrote, read) = (wrote.into(), found.into());
-            return Err(Error::Configuration {
-                register: "Config",
-                wrote,
-                read,
-            });
+            return Err(Error::Configuration { register: "Config", wrote, read });
         }
         if found & IDLE == 0 {
-            return Err(Error::NotReady {
-                after: self.conversion() / 8,
-            });
+            return Err(Error::NotReady { after: self.conversion() / 8 });
         }
         let code = i16::from_be_bytes(read(bus, self.address, Register::Conversion)?);
         // At either end the converter is saturated: the voltage is anything beyond (section 9.5.4).
         if code >= self.part.largest() || code == i16::MIN {
-            return Err(Error::OutOfRange {
-                register: "Conversion",
-                raw: u32::from(code.cast_unsigned()),
-            });
+            return Err(Error::OutOfRange { register: "Conversion", raw: u32::from(code.cast_unsigned()) });
         }
         Ok(convert(code, self.config.full_scale()))
     }
@@ -245,11 +202,7 @@ impl Driver for Ads1115 {
         if found == wrote {
             return Ok(());
         }
-        Err(Error::Configuration {
-            register: "Config",
-            wrote: wrote.into(),
-            read: found.into(),
-        })
+        Err(Error::Configuration { register: "Config", wrote: wrote.into(), read: found.into() })
     }
 
     fn start(&mut self, bus: &mut I2c) -> Result<Duration, Error> {
@@ -266,9 +219,7 @@ impl Driver for Ads1115 {
         };
         match self.collect(bus, input) {
             Ok(volts) => out.push(self.converting, volts),
-            Err(error @ Error::OutOfRange { .. }) => {
-                self.saturated = self.saturated.or(Some(error))
-            }
+            Err(error @ Error::OutOfRange { .. }) => self.saturated = self.saturated.or(Some(error)),
             Err(error) => return Err(error),
         }
         if self.converting + 1 == self.config.inputs.len() {
@@ -290,15 +241,7 @@ mod tests {
 
     fn chip(inputs: &[u8]) -> Ads1115 {
         let inputs = inputs.iter().copied().collect();
-        Ads1115::new(
-            AT,
-            Part::Ads1115,
-            Config {
-                inputs,
-                range: 1,
-                rate: 4,
-            },
-        )
+        Ads1115::new(AT, Part::Ads1115, Config { inputs, range: 1, rate: 4 })
     }
 
     #[test]
@@ -306,11 +249,7 @@ mod tests {
         let steps = [Write(&[1, 0x43, 0x83]), Ask(&[1], &[0xC3, 0x83])];
         assert_eq!(script(AT, &steps, |bus| chip(&[4]).init(bus)), Ok(()));
         let steps = [Write(&[1, 0x43, 0x83]), Ask(&[1], &[0xFF, 0xFF])];
-        let refused = Error::Configuration {
-            register: "Config",
-            wrote: 0x4383,
-            read: 0x7FFF,
-        };
+        let refused = Error::Configuration { register: "Config", wrote: 0x4383, read: 0x7FFF };
         assert_eq!(script(AT, &steps, |bus| chip(&[4]).init(bus)), Err(refused));
     }
 
@@ -320,29 +259,13 @@ mod tests {
         let wait = script(AT, &[Write(&[1, 0xC3, 0x83])], |bus| driver.start(bus));
         assert_eq!(wait, Ok(Duration::from_micros(1_100_000 / 128 + 50)));
         let mut out = Measurements::new();
-        let steps = [
-            Ask(&[1], &[0xC3, 0x83]),
-            Ask(&[0], &[0x40, 0x00]),
-            Write(&[1, 0xB3, 0x83]),
-        ];
+        let steps = [Ask(&[1], &[0xC3, 0x83]), Ask(&[0], &[0x40, 0x00]), Write(&[1, 0xB3, 0x83])];
         let next = script(AT, &steps, |bus| driver.read(bus, &mut out));
-        assert_eq!(
-            next,
-            Err(Error::NotReady {
-                after: wait.unwrap()
-            })
-        );
+        assert_eq!(next, Err(Error::NotReady { after: wait.unwrap() }));
         let steps = [Ask(&[1], &[0xB3, 0x83]), Ask(&[0], &[0xC0, 0x00])];
         assert_eq!(script(AT, &steps, |bus| driver.read(bus, &mut out)), Ok(()));
         assert_eq!([out[0].value, out[1].value], [2.048, -2.048]);
-        assert_eq!(
-            driver
-                .channels()
-                .iter()
-                .map(|c| c.name)
-                .collect::<Vec<_, 8>>(),
-            ["a0", "a2-a3"]
-        );
+        assert_eq!(driver.channels().iter().map(|c| c.name).collect::<Vec<_, 8>>(), ["a0", "a2-a3"]);
     }
 
     /// Section 9.5.4, table 3: ideal output codes against the input.
@@ -360,17 +283,8 @@ mod tests {
     #[case::still_busy(&[0x43, 0x83], Error::NotReady { after: Duration::from_nanos(1_080_375) })]
     #[case::power_lost(&[0x85, 0x83], Error::Configuration { register: "Config", wrote: 0x4383, read: 0x8583 })]
     #[case::all_ones(&[0xFF, 0xFF], Error::Configuration { register: "Config", wrote: 0x4383, read: 0xFFFF })]
-    fn the_configuration_tells_before_the_data_is_believed(
-        #[case] config: &[u8],
-        #[case] error: Error,
-    ) {
-        assert_eq!(
-            script(AT, &[Ask(&[1], config)], |bus| collect(
-                &mut chip(&[4]),
-                bus
-            )),
-            Err(error)
-        );
+    fn the_configuration_tells_before_the_data_is_believed(#[case] config: &[u8], #[case] error: Error) {
+        assert_eq!(script(AT, &[Ask(&[1], config)], |bus| collect(&mut chip(&[4]), bus)), Err(error));
     }
 
     #[rstest]
@@ -379,40 +293,20 @@ mod tests {
     fn a_saturated_input_is_an_error_and_hurts_no_other(#[case] code: &[u8], #[case] raw: u32) {
         let mut driver = chip(&[4, 5]);
         let mut out = Measurements::new();
-        let steps = [
-            Ask(&[1], &[0xC3, 0x83]),
-            Ask(&[0], code),
-            Write(&[1, 0xD3, 0x83]),
-        ];
+        let steps = [Ask(&[1], &[0xC3, 0x83]), Ask(&[0], code), Write(&[1, 0xD3, 0x83])];
         let next = script(AT, &steps, |bus| driver.read(bus, &mut out));
         assert!(matches!(next, Err(Error::NotReady { .. })));
         let steps = [Ask(&[1], &[0xD3, 0x83]), Ask(&[0], &[0, 8])];
         let end = script(AT, &steps, |bus| driver.read(bus, &mut out));
-        assert_eq!(
-            end,
-            Err(Error::OutOfRange {
-                register: "Conversion",
-                raw
-            })
-        );
-        assert_eq!(
-            *out,
-            [crate::Measurement {
-                channel: 1,
-                value: 0.001
-            }]
-        );
+        assert_eq!(end, Err(Error::OutOfRange { register: "Conversion", raw }));
+        assert_eq!(*out, [crate::Measurement { channel: 1, value: 0.001 }]);
     }
 
     #[test]
     fn every_access_names_its_register() {
-        let result = script(AT, &[Silence(&[1, 0x43, 0x83], 0)], |bus| {
-            chip(&[4]).init(bus)
-        });
+        let result = script(AT, &[Silence(&[1, 0x43, 0x83], 0)], |bus| chip(&[4]).init(bus));
         assert_eq!(result, Err(absent("Config")));
-        let result = script(AT, &[Silence(&[1, 0xC3, 0x83], 0)], |bus| {
-            chip(&[4]).start(bus)
-        });
+        let result = script(AT, &[Silence(&[1, 0xC3, 0x83], 0)], |bus| chip(&[4]).start(bus));
         assert_eq!(result, Err(absent("Config")));
         let steps = [Ask(&[1], &[0xC3, 0x83]), Silence(&[0], 2)];
         let result = script(AT, &steps, |bus| collect(&mut chip(&[4]), bus));
@@ -437,30 +331,11 @@ mod tests {
     #[test]
     fn options_become_codes() {
         let mut options = Options::new(SETTINGS);
-        options
-            .set(
-                "inputs",
-                crate::Value::Words(std::vec!["a2-a3".into(), "a0".into()]),
-            )
-            .unwrap();
-        options
-            .set("range", crate::Value::Word("0.256V".into()))
-            .unwrap();
-        options
-            .set("rate", crate::Value::Word("860".into()))
-            .unwrap();
+        options.set("inputs", crate::Value::Words(std::vec!["a2-a3".into(), "a0".into()])).unwrap();
+        options.set("range", crate::Value::Word("0.256V".into())).unwrap();
+        options.set("rate", crate::Value::Word("860".into())).unwrap();
         let config = Config::from_options(&options).unwrap();
-        assert_eq!(
-            config,
-            Config {
-                inputs: Vec::from_array([3, 4]),
-                range: 5,
-                rate: 7
-            }
-        );
-        assert_eq!(
-            Ads1115::new(AT, Part::Ads1115, config).channels()[0].valid,
-            (-0.256, 0.256)
-        );
+        assert_eq!(config, Config { inputs: Vec::from_array([3, 4]), range: 5, rate: 7 });
+        assert_eq!(Ads1115::new(AT, Part::Ads1115, config).channels()[0].valid, (-0.256, 0.256));
     }
 }

@@ -35,15 +35,9 @@ const COPYING_CALIBRATION: u8 = 1;
 
 /// Tables 2 to 4: ranges, resolution and RMS noise without oversampling.
 pub const CHANNELS: &[Channel] = &[
-    Channel::gauge("temperature", "Cel", -40.0, 85.0)
-        .resolution(0.01)
-        .noise(0.005),
-    Channel::gauge("pressure", "Pa", 30_000.0, 110_000.0)
-        .resolution(0.18)
-        .noise(1.3),
-    Channel::gauge("humidity", "%", 0.0, 100.0)
-        .resolution(0.008)
-        .noise(0.07),
+    Channel::gauge("temperature", "Cel", -40.0, 85.0).resolution(0.01).noise(0.005),
+    Channel::gauge("pressure", "Pa", 30_000.0, 110_000.0).resolution(0.18).noise(1.3),
+    Channel::gauge("humidity", "%", 0.0, 100.0).resolution(0.008).noise(0.07),
 ];
 
 /// What can be set in the configuration.
@@ -51,18 +45,12 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "oversampling",
         help: "measurements averaged by the chip for each reading: less noise, longer conversion",
-        accepts: Accepts::Word {
-            default: "1x",
-            of: &["1x", "2x", "4x", "8x", "16x"],
-        },
+        accepts: Accepts::Word { default: "1x", of: &["1x", "2x", "4x", "8x", "16x"] },
     },
     Setting {
         key: "smoothing",
         help: "the chip's own low-pass filter for temperature and pressure, in readings",
-        accepts: Accepts::Word {
-            default: "off",
-            of: &["off", "2", "4", "8", "16"],
-        },
+        accepts: Accepts::Word { default: "off", of: &["off", "2", "4", "8", "16"] },
     },
 ];
 
@@ -78,10 +66,7 @@ pub struct Config {
 impl Config {
     /// From checked options.
     pub fn from_options(options: &Options) -> Result<Self, OptionError> {
-        Ok(Self {
-            oversampling: options.choice("oversampling") as u8,
-            smoothing: options.choice("smoothing") as u8,
-        })
+        Ok(Self { oversampling: options.choice("oversampling") as u8, smoothing: options.choice("smoothing") as u8 })
     }
 
     /// The oversampling field for one quantity (table 20); 0 would skip it.
@@ -112,11 +97,7 @@ pub struct Bme280 {
 impl Bme280 {
     /// At `address` 0x76 (SDO low) or 0x77 (SDO high).
     pub fn new(address: u8, config: Config) -> Self {
-        Self {
-            address,
-            config,
-            calibration: Calibration::default(),
-        }
+        Self { address, config, calibration: Calibration::default() }
     }
 }
 
@@ -144,10 +125,7 @@ impl Air {
     pub(crate) fn parse(bytes: &[u8; 24]) -> Self {
         let unsigned = |n: usize| f64::from(u16::from_le_bytes([bytes[2 * n], bytes[2 * n + 1]]));
         let signed = |n: usize| f64::from(i16::from_le_bytes([bytes[2 * n], bytes[2 * n + 1]]));
-        let mut air = Self {
-            t: core::array::from_fn(signed),
-            p: core::array::from_fn(|n| signed(n + 3)),
-        };
+        let mut air = Self { t: core::array::from_fn(signed), p: core::array::from_fn(|n| signed(n + 3)) };
         air.t[0] = unsigned(0);
         air.p[0] = unsigned(3);
         air
@@ -180,8 +158,7 @@ impl Calibration {
     fn parse(first: &[u8; 26], second: &[u8; 7]) -> Self {
         let mut air = [0; 24];
         air.copy_from_slice(&first[..24]);
-        let twelve_bits =
-            |high: u8, low: u8| f64::from(i16::from(high as i8) << 4 | i16::from(low));
+        let twelve_bits = |high: u8, low: u8| f64::from(i16::from(high as i8) << 4 | i16::from(low));
         Self {
             air: Air::parse(&air),
             h: [
@@ -208,8 +185,7 @@ impl Calibration {
 
 /// The three values from the eight data bytes (registers 0xF7 to 0xFE); `Err` is a code that says "not measured".
 fn convert(calibration: &Calibration, data: &[u8; 8]) -> Result<[f64; 3], u32> {
-    let twenty_bits =
-        |at: usize| u32::from_be_bytes([0, data[at], data[at + 1], data[at + 2]]) >> 4;
+    let twenty_bits = |at: usize| u32::from_be_bytes([0, data[at], data[at + 1], data[at + 2]]) >> 4;
     let (pressure, temperature) = (twenty_bits(0), twenty_bits(3));
     let humidity = u32::from(u16::from_be_bytes([data[6], data[7]]));
     // All three at their reset values (table 18): nothing measured since power-on. Each alone may be a real code.
@@ -218,11 +194,7 @@ fn convert(calibration: &Calibration, data: &[u8; 8]) -> Result<[f64; 3], u32> {
     }
     let fine = calibration.air.fine(temperature);
     let pascals = calibration.air.pressure(pressure, fine).ok_or(pressure)?;
-    Ok([
-        fine / 5_120.0,
-        pascals,
-        calibration.humidity(humidity, fine),
-    ])
+    Ok([fine / 5_120.0, pascals, calibration.humidity(humidity, fine)])
 }
 
 impl Driver for Bme280 {
@@ -233,10 +205,7 @@ impl Driver for Bme280 {
     fn init(&mut self, bus: &mut I2c) -> Result<(), Error> {
         let [id] = read(bus, self.address, Register::Id)?;
         if id != ID {
-            return Err(Error::WrongChip {
-                expected: "BME280",
-                found: id.into(),
-            });
+            return Err(Error::WrongChip { expected: "BME280", found: id.into() });
         }
         let [status] = read(bus, self.address, Register::Status)?;
         if status & COPYING_CALIBRATION != 0 {
@@ -245,27 +214,12 @@ impl Driver for Bme280 {
         let first = read(bus, self.address, Register::Calibration)?;
         let second = read(bus, self.address, Register::CalibrationHumidity)?;
         self.calibration = Calibration::parse(&first, &second);
-        configure(
-            bus,
-            self.address,
-            Register::CtrlHum,
-            [self.config.samples()],
-        )?;
-        configure(
-            bus,
-            self.address,
-            Register::Config,
-            [self.config.smoothing << 2],
-        )
+        configure(bus, self.address, Register::CtrlHum, [self.config.samples()])?;
+        configure(bus, self.address, Register::Config, [self.config.smoothing << 2])
     }
 
     fn start(&mut self, bus: &mut I2c) -> Result<Duration, Error> {
-        write(
-            bus,
-            self.address,
-            Register::CtrlMeas,
-            &[self.config.ctrl_meas() | FORCED],
-        )?;
+        write(bus, self.address, Register::CtrlMeas, &[self.config.ctrl_meas() | FORCED])?;
         Ok(self.config.conversion())
     }
 
@@ -278,25 +232,13 @@ impl Driver for Bme280 {
         if kept != wrote {
             let number = |pair| u32::from(u16::from_be_bytes(pair));
             let (wrote, read) = (number(wrote), number(kept));
-            return Err(Error::Configuration {
-                register: "CtrlHum and CtrlMeas",
-                wrote,
-                read,
-            });
+            return Err(Error::Configuration { register: "CtrlHum and CtrlMeas", wrote, read });
         }
         if status & MEASURING != 0 {
-            return Err(Error::NotReady {
-                after: Duration::from_millis(1),
-            });
+            return Err(Error::NotReady { after: Duration::from_millis(1) });
         }
-        let values = convert(&self.calibration, &data).map_err(|raw| Error::OutOfRange {
-            register: "Data",
-            raw,
-        })?;
-        values
-            .into_iter()
-            .enumerate()
-            .for_each(|(channel, value)| out.push(channel, value));
+        let values = convert(&self.calibration, &data).map_err(|raw| Error::OutOfRange { register: "Data", raw })?;
+        values.into_iter().enumerate().for_each(|(channel, value)| out.push(channel, value));
         Ok(())
     }
 }
@@ -312,18 +254,15 @@ mod tests {
     /// The chip of the worked example in the BMP280 datasheet (BST-BMP280-DS001 rev. 1.14, section 3.12, page 23):
     /// T1 to T3, P1 to P9, a reserved byte; then H1 of a chip from the bench.
     const FIRST: [u8; 26] = [
-        0x70, 0x6B, 0x43, 0x67, 0x18, 0xFC, 0x7D, 0x8E, 0x43, 0xD6, 0xD0, 0x0B, 0x27, 0x0B, 0x8C,
-        0x00, 0xF9, 0xFF, 0x8C, 0x3C, 0xF8, 0xC6, 0x70, 0x17, 0x00, 0x4B,
+        0x70, 0x6B, 0x43, 0x67, 0x18, 0xFC, 0x7D, 0x8E, 0x43, 0xD6, 0xD0, 0x0B, 0x27, 0x0B, 0x8C, 0x00, 0xF9, 0xFF,
+        0x8C, 0x3C, 0xF8, 0xC6, 0x70, 0x17, 0x00, 0x4B,
     ];
     const SECOND: [u8; 7] = [0x69, 0x01, 0x00, 0x14, 0x24, 0x03, 0x1E];
     /// Codes 415148 (pressure) and 519888 (temperature) of the same example, and 27000 for humidity.
     const DATA: [u8; 8] = [0x65, 0x5A, 0xC0, 0x7E, 0xED, 0x00, 0x69, 0x78];
 
     fn ready(config: Config) -> Bme280 {
-        Bme280 {
-            calibration: Calibration::parse(&FIRST, &SECOND),
-            ..Bme280::new(AT, config)
-        }
+        Bme280 { calibration: Calibration::parse(&FIRST, &SECOND), ..Bme280::new(AT, config) }
     }
 
     fn burst(ctrl_hum: u8, status: u8, ctrl_meas: u8, data: [u8; 8]) -> [u8; 13] {
@@ -335,13 +274,7 @@ mod tests {
 
     #[test]
     fn init_identifies_calibrates_and_configures() {
-        let mut driver = Bme280::new(
-            AT,
-            Config {
-                oversampling: 1,
-                smoothing: 2,
-            },
-        );
+        let mut driver = Bme280::new(AT, Config { oversampling: 1, smoothing: 2 });
         let steps = [
             Ask(&[0xD0], &[0x60]),
             Ask(&[0xF3], &[0x00]),
@@ -358,24 +291,14 @@ mod tests {
 
     #[test]
     fn another_chip_is_not_touched() {
-        let found = script(AT, &[Ask(&[0xD0], &[0x58])], |bus| {
-            Bme280::new(AT, Config::default()).init(bus)
-        });
-        assert_eq!(
-            found,
-            Err(Error::WrongChip {
-                expected: "BME280",
-                found: 0x58
-            })
-        );
+        let found = script(AT, &[Ask(&[0xD0], &[0x58])], |bus| Bme280::new(AT, Config::default()).init(bus));
+        assert_eq!(found, Err(Error::WrongChip { expected: "BME280", found: 0x58 }));
     }
 
     #[test]
     fn a_chip_that_is_starting_up_gets_its_time() {
         let steps = [Ask(&[0xD0], &[0x60]), Ask(&[0xF3], &[0x01])];
-        let result = script(AT, &steps, |bus| {
-            Bme280::new(AT, Config::default()).init(bus)
-        });
+        let result = script(AT, &steps, |bus| Bme280::new(AT, Config::default()).init(bus));
         assert_eq!(result, Err(Error::NotReady { after: START_UP }));
     }
 
@@ -393,11 +316,7 @@ mod tests {
         let steps = [Ask(&[0xF2], &burst(0x01, 0, 0x24, DATA))];
         let out = script(AT, &steps, |bus| collect(&mut driver, bus)).unwrap();
         assert_eq!([out[0].channel, out[1].channel, out[2].channel], [0, 1, 2]);
-        assert_close(
-            &[out[0].value, out[1].value],
-            &[25.08, 100_653.27],
-            &[0.005, 0.01],
-        );
+        assert_close(&[out[0].value, out[1].value], &[25.08, 100_653.27], &[0.005, 0.01]);
     }
 
     #[rstest]
@@ -407,10 +326,7 @@ mod tests {
     #[case::all_ones([0xFF; 13], Error::Configuration { register: "CtrlHum and CtrlMeas", wrote: 0x0124, read: 0x07FC })]
     fn bad_data_is_an_error(#[case] bytes: [u8; 13], #[case] error: Error) {
         let mut driver = ready(Config::default());
-        assert_eq!(
-            script(AT, &[Ask(&[0xF2], &bytes)], |bus| collect(&mut driver, bus)),
-            Err(error)
-        );
+        assert_eq!(script(AT, &[Ask(&[0xF2], &bytes)], |bus| collect(&mut driver, bus)), Err(error));
     }
 
     #[test]
@@ -418,32 +334,18 @@ mod tests {
         let mut driver = Bme280::new(AT, Config::default());
         let steps = [Ask(&[0xF2], &burst(0x01, 0, 0x24, DATA))];
         let result = script(AT, &steps, |bus| collect(&mut driver, bus));
-        assert_eq!(
-            result,
-            Err(Error::OutOfRange {
-                register: "Data",
-                raw: 415_148
-            })
-        );
+        assert_eq!(result, Err(Error::OutOfRange { register: "Data", raw: 415_148 }));
     }
 
     #[test]
     fn every_access_names_its_register() {
         let mut driver = ready(Config::default());
-        let silent =
-            |register, bytes: &[u8], n, talk: &mut dyn FnMut(&mut I2c) -> Result<(), Error>| {
-                assert_eq!(
-                    script(AT, &[Silence(bytes, n)], talk),
-                    Err(absent(register))
-                );
-            };
+        let silent = |register, bytes: &[u8], n, talk: &mut dyn FnMut(&mut I2c) -> Result<(), Error>| {
+            assert_eq!(script(AT, &[Silence(bytes, n)], talk), Err(absent(register)));
+        };
         silent("Id", &[0xD0], 1, &mut |bus| driver.init(bus));
-        silent("CtrlMeas", &[0xF4, 0x25], 0, &mut |bus| {
-            driver.start(bus).map(|_| ())
-        });
-        silent("CtrlHum", &[0xF2], 13, &mut |bus| {
-            collect(&mut driver, bus).map(|_| ())
-        });
+        silent("CtrlMeas", &[0xF4, 0x25], 0, &mut |bus| driver.start(bus).map(|_| ()));
+        silent("CtrlHum", &[0xF2], 13, &mut |bus| collect(&mut driver, bus).map(|_| ()));
     }
 
     #[rstest]
@@ -468,10 +370,6 @@ mod tests {
         oracle.init(&mut bus.clone()).unwrap();
         let theirs = oracle.measure(&mut bus.clone()).unwrap();
         let theirs = [theirs.temperature, theirs.pressure, theirs.humidity].map(f64::from);
-        assert_close(
-            &[ours[0].value, ours[1].value, ours[2].value],
-            &theirs,
-            &[0.001, 0.1, 0.001],
-        );
+        assert_close(&[ours[0].value, ours[1].value, ours[2].value], &theirs, &[0.001, 0.1, 0.001]);
     }
 }

@@ -29,12 +29,8 @@ const COPYING_CALIBRATION: u8 = 1;
 
 /// Table 2: ranges, resolution and RMS noise without oversampling.
 pub const CHANNELS: &[Channel] = &[
-    Channel::gauge("temperature", "Cel", -40.0, 85.0)
-        .resolution(0.01)
-        .noise(0.005),
-    Channel::gauge("pressure", "Pa", 30_000.0, 110_000.0)
-        .resolution(0.16)
-        .noise(1.3),
+    Channel::gauge("temperature", "Cel", -40.0, 85.0).resolution(0.01).noise(0.005),
+    Channel::gauge("pressure", "Pa", 30_000.0, 110_000.0).resolution(0.16).noise(1.3),
 ];
 
 /// A BMP280 at one address.
@@ -48,11 +44,7 @@ pub struct Bmp280 {
 impl Bmp280 {
     /// At `address` 0x76 (SDO low) or 0x77 (SDO high).
     pub fn new(address: u8, config: Config) -> Self {
-        Self {
-            address,
-            config,
-            calibration: Air::default(),
-        }
+        Self { address, config, calibration: Air::default() }
     }
 }
 
@@ -63,8 +55,7 @@ pub fn identify(bus: &mut I2c, address: u8) -> Result<bool, Error> {
 
 /// Degrees and pascals from the six data bytes (0xF7 to 0xFC); `Err` is a code that says "not measured".
 fn convert(calibration: &Air, data: [u8; 6]) -> Result<[f64; 2], u32> {
-    let twenty_bits =
-        |at: usize| u32::from_be_bytes([0, data[at], data[at + 1], data[at + 2]]) >> 4;
+    let twenty_bits = |at: usize| u32::from_be_bytes([0, data[at], data[at + 1], data[at + 2]]) >> 4;
     let (pressure, temperature) = (twenty_bits(0), twenty_bits(3));
     // Both at their reset values (section 4.3.6): nothing measured since power-on.
     if (pressure, temperature) == (0x80000, 0x80000) {
@@ -83,31 +74,18 @@ impl Driver for Bmp280 {
     fn init(&mut self, bus: &mut I2c) -> Result<(), Error> {
         let [id] = read(bus, self.address, Register::Id)?;
         if !IDS.contains(&id) {
-            return Err(Error::WrongChip {
-                expected: "BMP280",
-                found: id.into(),
-            });
+            return Err(Error::WrongChip { expected: "BMP280", found: id.into() });
         }
         let [status] = read(bus, self.address, Register::Status)?;
         if status & COPYING_CALIBRATION != 0 {
             return Err(Error::NotReady { after: START_UP });
         }
         self.calibration = Air::parse(&read(bus, self.address, Register::Calibration)?);
-        configure(
-            bus,
-            self.address,
-            Register::Config,
-            [self.config.smoothing << 2],
-        )
+        configure(bus, self.address, Register::Config, [self.config.smoothing << 2])
     }
 
     fn start(&mut self, bus: &mut I2c) -> Result<Duration, Error> {
-        write(
-            bus,
-            self.address,
-            Register::CtrlMeas,
-            &[self.config.ctrl_meas() | FORCED],
-        )?;
+        write(bus, self.address, Register::CtrlMeas, &[self.config.ctrl_meas() | FORCED])?;
         Ok(self.config.conversion())
     }
 
@@ -118,25 +96,13 @@ impl Driver for Bmp280 {
         let (wrote, found) = (self.config.ctrl_meas(), ctrl_meas & !0b11);
         if found != wrote {
             let (wrote, read) = (wrote.into(), found.into());
-            return Err(Error::Configuration {
-                register: "CtrlMeas",
-                wrote,
-                read,
-            });
+            return Err(Error::Configuration { register: "CtrlMeas", wrote, read });
         }
         if status & MEASURING != 0 {
-            return Err(Error::NotReady {
-                after: Duration::from_millis(1),
-            });
+            return Err(Error::NotReady { after: Duration::from_millis(1) });
         }
-        let values = convert(&self.calibration, data).map_err(|raw| Error::OutOfRange {
-            register: "Data",
-            raw,
-        })?;
-        values
-            .into_iter()
-            .enumerate()
-            .for_each(|(channel, value)| out.push(channel, value));
+        let values = convert(&self.calibration, data).map_err(|raw| Error::OutOfRange { register: "Data", raw })?;
+        values.into_iter().enumerate().for_each(|(channel, value)| out.push(channel, value));
         Ok(())
     }
 }
@@ -151,16 +117,13 @@ mod tests {
     const AT: u8 = 0x76;
     /// The worked example of section 3.12, page 23: T1 to T3, P1 to P9; codes 415148 and 519888.
     const CALIBRATION: [u8; 24] = [
-        0x70, 0x6B, 0x43, 0x67, 0x18, 0xFC, 0x7D, 0x8E, 0x43, 0xD6, 0xD0, 0x0B, 0x27, 0x0B, 0x8C,
-        0x00, 0xF9, 0xFF, 0x8C, 0x3C, 0xF8, 0xC6, 0x70, 0x17,
+        0x70, 0x6B, 0x43, 0x67, 0x18, 0xFC, 0x7D, 0x8E, 0x43, 0xD6, 0xD0, 0x0B, 0x27, 0x0B, 0x8C, 0x00, 0xF9, 0xFF,
+        0x8C, 0x3C, 0xF8, 0xC6, 0x70, 0x17,
     ];
     const DATA: [u8; 6] = [0x65, 0x5A, 0xC0, 0x7E, 0xED, 0x00];
 
     fn chip() -> Bmp280 {
-        Bmp280 {
-            calibration: Air::parse(&CALIBRATION),
-            ..Bmp280::new(AT, Config::default())
-        }
+        Bmp280 { calibration: Air::parse(&CALIBRATION), ..Bmp280::new(AT, Config::default()) }
     }
 
     fn burst(status: u8, ctrl_meas: u8, data: [u8; 6]) -> [u8; 10] {
@@ -172,13 +135,7 @@ mod tests {
 
     #[test]
     fn init_identifies_calibrates_and_configures() {
-        let mut driver = Bmp280::new(
-            AT,
-            Config {
-                oversampling: 0,
-                smoothing: 4,
-            },
-        );
+        let mut driver = Bmp280::new(AT, Config { oversampling: 0, smoothing: 4 });
         let steps = [
             Ask(&[0xD0], &[0x58]),
             Ask(&[0xF3], &[0x00]),
@@ -193,17 +150,8 @@ mod tests {
     #[test]
     fn a_bme280_is_another_chip() {
         let found = script(AT, &[Ask(&[0xD0], &[0x60])], |bus| chip().init(bus));
-        assert_eq!(
-            found,
-            Err(Error::WrongChip {
-                expected: "BMP280",
-                found: 0x60
-            })
-        );
-        assert_eq!(
-            script(AT, &[Ask(&[0xD0], &[0x60])], |bus| identify(bus, AT)),
-            Ok(false)
-        );
+        assert_eq!(found, Err(Error::WrongChip { expected: "BMP280", found: 0x60 }));
+        assert_eq!(script(AT, &[Ask(&[0xD0], &[0x60])], |bus| identify(bus, AT)), Ok(false));
     }
 
     #[test]
@@ -213,11 +161,7 @@ mod tests {
             chip().start(bus).unwrap();
             collect(&mut chip(), bus).unwrap()
         });
-        assert_close(
-            &[out[0].value, out[1].value],
-            &[25.08, 100_653.27],
-            &[0.005, 0.01],
-        );
+        assert_close(&[out[0].value, out[1].value], &[25.08, 100_653.27], &[0.005, 0.01]);
     }
 
     #[rstest]
@@ -225,33 +169,19 @@ mod tests {
     #[case::still_busy(burst(8, 0x25, DATA), Error::NotReady { after: Duration::from_millis(1) })]
     #[case::never_measured(burst(0, 0x24, [0x80, 0, 0, 0x80, 0, 0]), Error::OutOfRange { register: "Data", raw: 0x80000 })]
     fn bad_data_is_an_error(#[case] bytes: [u8; 10], #[case] error: Error) {
-        assert_eq!(
-            script(AT, &[Ask(&[0xF3], &bytes)], |bus| collect(&mut chip(), bus)),
-            Err(error)
-        );
+        assert_eq!(script(AT, &[Ask(&[0xF3], &bytes)], |bus| collect(&mut chip(), bus)), Err(error));
     }
 
     #[test]
     fn a_chip_without_calibration_is_out_of_range() {
         let mut driver = Bmp280::new(AT, Config::default());
-        let result = script(AT, &[Ask(&[0xF3], &burst(0, 0x24, DATA))], |bus| {
-            collect(&mut driver, bus)
-        });
-        assert_eq!(
-            result,
-            Err(Error::OutOfRange {
-                register: "Data",
-                raw: 415_148
-            })
-        );
+        let result = script(AT, &[Ask(&[0xF3], &burst(0, 0x24, DATA))], |bus| collect(&mut driver, bus));
+        assert_eq!(result, Err(Error::OutOfRange { register: "Data", raw: 415_148 }));
     }
 
     #[test]
     fn every_access_names_its_register() {
-        assert_eq!(
-            script(AT, &[Silence(&[0xD0], 1)], |bus| chip().init(bus)),
-            Err(absent("Id"))
-        );
+        assert_eq!(script(AT, &[Silence(&[0xD0], 1)], |bus| chip().init(bus)), Err(absent("Id")));
         let result = script(AT, &[Silence(&[0xF4, 0x25], 0)], |bus| chip().start(bus));
         assert_eq!(result, Err(absent("CtrlMeas")));
         let result = script(AT, &[Silence(&[0xF3], 10)], |bus| collect(&mut chip(), bus));

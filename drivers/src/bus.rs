@@ -51,22 +51,11 @@ impl<B: embedded_hal::i2c::I2c> embedded_hal::i2c::I2c for Mapped<B> {
         self.bus.write(address, bytes).map_err(self.map)
     }
 
-    fn write_read(
-        &mut self,
-        address: SevenBitAddress,
-        bytes: &[u8],
-        buffer: &mut [u8],
-    ) -> Result<(), BusError> {
-        self.bus
-            .write_read(address, bytes, buffer)
-            .map_err(self.map)
+    fn write_read(&mut self, address: SevenBitAddress, bytes: &[u8], buffer: &mut [u8]) -> Result<(), BusError> {
+        self.bus.write_read(address, bytes, buffer).map_err(self.map)
     }
 
-    fn transaction(
-        &mut self,
-        address: SevenBitAddress,
-        operations: &mut [Operation<'_>],
-    ) -> Result<(), BusError> {
+    fn transaction(&mut self, address: SevenBitAddress, operations: &mut [Operation<'_>]) -> Result<(), BusError> {
         self.bus.transaction(address, operations).map_err(self.map)
     }
 }

@@ -39,56 +39,31 @@ impl Channel {
     /// A gauge that delivers `low..=high`, which is also its span.
     pub const fn gauge(name: &'static str, unit: &'static str, low: f64, high: f64) -> Self {
         let valid = (low, high);
-        Self {
-            name,
-            unit,
-            kind: Kind::Gauge,
-            valid,
-            span: valid,
-            resolution: 0.0,
-            noise: None,
-        }
+        Self { name, unit, kind: Kind::Gauge, valid, span: valid, resolution: 0.0, noise: None }
     }
 
     /// A state with codes `0..=highest`.
     pub const fn state(name: &'static str, highest: u32) -> Self {
         let valid = (0.0, highest as f64);
-        Self {
-            name,
-            unit: "1",
-            kind: Kind::State,
-            valid,
-            span: valid,
-            resolution: 1.0,
-            noise: None,
-        }
+        Self { name, unit: "1", kind: Kind::State, valid, span: valid, resolution: 1.0, noise: None }
     }
 
     /// Narrows the span to what is usual, where the device could deliver far more.
     #[must_use]
     pub const fn span(self, low: f64, high: f64) -> Self {
-        Self {
-            span: (low, high),
-            ..self
-        }
+        Self { span: (low, high), ..self }
     }
 
     /// States the smallest step.
     #[must_use]
     pub const fn resolution(self, step: f64) -> Self {
-        Self {
-            resolution: step,
-            ..self
-        }
+        Self { resolution: step, ..self }
     }
 
     /// States the RMS noise.
     #[must_use]
     pub const fn noise(self, rms: f64) -> Self {
-        Self {
-            noise: Some(rms),
-            ..self
-        }
+        Self { noise: Some(rms), ..self }
     }
 }
 

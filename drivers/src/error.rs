@@ -121,18 +121,10 @@ impl Fault {
     /// What to do about it, to somebody standing in front of the cabinet.
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::Absent => {
-                "check power, wiring and address; `weir scan` shows what answers on the bus"
-            }
-            Self::WrongChip => {
-                "check `driver` and `address`; `weir scan` shows which chip answers there"
-            }
-            Self::Checksum => {
-                "shorten or shield the cable, check the pull-up resistors, or lower the bus speed"
-            }
-            Self::OutOfRange => {
-                "check that the sensor's inputs are connected; replace the sensor if it persists"
-            }
+            Self::Absent => "check power, wiring and address; `weir scan` shows what answers on the bus",
+            Self::WrongChip => "check `driver` and `address`; `weir scan` shows which chip answers there",
+            Self::Checksum => "shorten or shield the cable, check the pull-up resistors, or lower the bus speed",
+            Self::OutOfRange => "check that the sensor's inputs are connected; replace the sensor if it persists",
             Self::Configuration => {
                 "check the supply: the chip restarts between readings, or another program configures it"
             }
@@ -146,9 +138,7 @@ impl Fault {
             Self::Permission => {
                 "add the user to the device's group (`usermod -aG i2c weir`, for serial ports `dialout`) and restart"
             }
-            Self::Bus => {
-                "check wiring and pull-up resistors; the kernel log (`dmesg`) may say more"
-            }
+            Self::Bus => "check wiring and pull-up resistors; the kernel log (`dmesg`) may say more",
         }
     }
 }
@@ -173,34 +163,17 @@ impl fmt::Display for Error {
         match self {
             Self::Bus { register, source } => write!(f, "{source} (accessing {register})"),
             Self::WrongChip { expected, found } => {
-                write!(
-                    f,
-                    "this is not a {expected}: it identifies itself as {found:#04x}"
-                )
+                write!(f, "this is not a {expected}: it identifies itself as {found:#04x}")
             }
-            Self::Checksum {
-                register,
-                computed,
-                received,
-            } => write!(
+            Self::Checksum { register, computed, received } => write!(
                 f,
                 "the answer to {register} is damaged: its checksum is {received:#04x}, its bytes give {computed:#04x}"
             ),
             Self::OutOfRange { register, raw } => {
-                write!(
-                    f,
-                    "{register} holds {raw:#x}, which no measurement produces"
-                )
+                write!(f, "{register} holds {raw:#x}, which no measurement produces")
             }
-            Self::Configuration {
-                register,
-                wrote,
-                read,
-            } => {
-                write!(
-                    f,
-                    "{register} does not keep its setting: wrote {wrote:#04x}, read {read:#04x}"
-                )
+            Self::Configuration { register, wrote, read } => {
+                write!(f, "{register} does not keep its setting: wrote {wrote:#04x}, read {read:#04x}")
             }
             Self::Stale { register } => {
                 write!(f, "no new measurement since the last one (says {register})")
@@ -278,10 +251,7 @@ impl BusError {
             2 | 19 | 108 => BusFault::PortGone, // ENOENT, ENODEV, ESHUTDOWN
             _ => BusFault::Other,
         };
-        Self {
-            kind,
-            errno: Some(errno),
-        }
+        Self { kind, errno: Some(errno) }
     }
 }
 
@@ -347,17 +317,10 @@ impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Checksum { computed, received } => {
-                write!(
-                    f,
-                    "damaged frame: its checksum is {received:#x}, its bytes give {computed:#x}"
-                )
+                write!(f, "damaged frame: its checksum is {received:#x}, its bytes give {computed:#x}")
             }
-            Self::TooLong => {
-                f.write_str("no end of frame: check the baud rate and the kind of device")
-            }
-            Self::Malformed => {
-                f.write_str("a frame that this device does not send: check the kind of device")
-            }
+            Self::TooLong => f.write_str("no end of frame: check the baud rate and the kind of device"),
+            Self::Malformed => f.write_str("a frame that this device does not send: check the kind of device"),
         }
     }
 }

@@ -52,30 +52,17 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "shunt",
         help: "the shunt resistor; R100 on most modules is 0.1",
-        accepts: Accepts::Number {
-            default: 0.1,
-            min: 0.000_01,
-            max: 1_000.0,
-            unit: "Ohm",
-        },
+        accepts: Accepts::Number { default: 0.1, min: 0.000_01, max: 1_000.0, unit: "Ohm" },
     },
     Setting {
         key: "max_current",
         help: "the largest current to be measured; its voltage over the shunt may be at most 0.32 V",
-        accepts: Accepts::Number {
-            default: 3.2,
-            min: 0.000_1,
-            max: 10_000.0,
-            unit: "A",
-        },
+        accepts: Accepts::Number { default: 3.2, min: 0.000_1, max: 10_000.0, unit: "A" },
     },
     Setting {
         key: "average",
         help: "samples averaged by the chip for each reading, 0.6 ms each for voltage and current",
-        accepts: Accepts::Word {
-            default: "1",
-            of: &["1", "2", "4", "8", "16", "32", "64", "128"],
-        },
+        accepts: Accepts::Word { default: "1", of: &["1", "2", "4", "8", "16", "32", "64", "128"] },
     },
 ];
 
@@ -103,22 +90,14 @@ impl Config {
             return Ok(config);
         }
         let (shunt, most) = (config.shunt, RANGES[3] / config.shunt);
-        let message = format!(
-            "over a shunt of {shunt} Ohm the chip measures at most {most:.3} A; use a smaller shunt"
-        );
-        Err(OptionError {
-            key: "max_current".to_owned(),
-            message,
-        })
+        let message = format!("over a shunt of {shunt} Ohm the chip measures at most {most:.3} A; use a smaller shunt");
+        Err(OptionError { key: "max_current".to_owned(), message })
     }
 
     /// The code of the smallest range that holds the largest current.
     fn range(&self) -> usize {
         let volts = self.max_current * self.shunt;
-        RANGES
-            .iter()
-            .position(|range| volts <= range + SHUNT_STEP / 2.0)
-            .unwrap_or(3)
+        RANGES.iter().position(|range| volts <= range + SHUNT_STEP / 2.0).unwrap_or(3)
     }
 
     /// The configuration register, powered down.
@@ -144,11 +123,7 @@ pub struct Ina219 {
 impl Ina219 {
     /// At `address` 0x40 to 0x4F (pins A0 and A1, table 1).
     pub fn new(address: u8, config: Config) -> Self {
-        Self {
-            address,
-            config,
-            channels: channels(config.shunt, config.max_current),
-        }
+        Self { address, config, channels: channels(config.shunt, config.max_current) }
     }
 }
 
@@ -170,22 +145,12 @@ impl Driver for Ina219 {
 
     /// The chip has no identity; that it keeps its configuration must do.
     fn init(&mut self, bus: &mut I2c) -> Result<(), Error> {
-        configure(
-            bus,
-            self.address,
-            Register::Configuration,
-            self.config.register().to_be_bytes(),
-        )
+        configure(bus, self.address, Register::Configuration, self.config.register().to_be_bytes())
     }
 
     fn start(&mut self, bus: &mut I2c) -> Result<Duration, Error> {
         let once = self.config.register() | MODE_SHUNT_AND_BUS_ONCE;
-        write(
-            bus,
-            self.address,
-            Register::Configuration,
-            &once.to_be_bytes(),
-        )?;
+        write(bus, self.address, Register::Configuration, &once.to_be_bytes())?;
         Ok(self.config.conversion())
     }
 
@@ -193,23 +158,16 @@ impl Driver for Ina219 {
     fn read(&mut self, bus: &mut I2c, out: &mut Measurements) -> Result<(), Error> {
         let register = u16::from_be_bytes(read(bus, self.address, Register::BusVoltage)?);
         if register & ALWAYS_ZERO != 0 {
-            return Err(Error::OutOfRange {
-                register: "BusVoltage",
-                raw: register.into(),
-            });
+            return Err(Error::OutOfRange { register: "BusVoltage", raw: register.into() });
         }
         if register & CONVERSION_READY == 0 {
-            return Err(Error::NotReady {
-                after: self.config.conversion() / 8,
-            });
+            return Err(Error::NotReady { after: self.config.conversion() / 8 });
         }
         let volts = bus_volts(register);
         out.push(0, volts);
         let register = u16::from_be_bytes(read(bus, self.address, Register::ShuntVoltage)?);
-        let drop = shunt_volts(register, self.config.range()).ok_or(Error::OutOfRange {
-            register: "ShuntVoltage",
-            raw: register.into(),
-        })?;
+        let drop = shunt_volts(register, self.config.range())
+            .ok_or(Error::OutOfRange { register: "ShuntVoltage", raw: register.into() })?;
         let amperes = drop / self.config.shunt;
         out.push(1, amperes);
         out.push(2, volts * amperes);
@@ -227,30 +185,15 @@ mod tests {
 
     const AT: u8 = 0x40;
     /// The datasheet's example (section 9.2, table 8): 2 mOhm, 10 A at 11.98 V.
-    const EXAMPLE: Config = Config {
-        shunt: 0.002,
-        max_current: 15.0,
-        average: 0,
-    };
+    const EXAMPLE: Config = Config { shunt: 0.002, max_current: 15.0, average: 0 };
 
     #[test]
     fn init_writes_and_reads_back_the_configuration() {
-        let mut driver = Ina219::new(
-            AT,
-            Config {
-                shunt: 0.1,
-                max_current: 3.2,
-                average: 3,
-            },
-        );
+        let mut driver = Ina219::new(AT, Config { shunt: 0.1, max_current: 3.2, average: 3 });
         let steps = [Write(&[0, 0x3D, 0xD8]), Ask(&[0], &[0x3D, 0xD8])];
         assert_eq!(script(AT, &steps, |bus| driver.init(bus)), Ok(()));
         let steps = [Write(&[0, 0x3D, 0xD8]), Ask(&[0], &[0x39, 0x9F])];
-        let refused = Error::Configuration {
-            register: "Configuration",
-            wrote: 0x3DD8,
-            read: 0x399F,
-        };
+        let refused = Error::Configuration { register: "Configuration", wrote: 0x3DD8, read: 0x399F };
         assert_eq!(script(AT, &steps, |bus| driver.init(bus)), Err(refused));
     }
 
@@ -265,10 +208,7 @@ mod tests {
     #[test]
     fn the_worked_example_comes_out_as_printed() {
         let steps = [Ask(&[2], &[0x5D, 0x9A]), Ask(&[1], &[0x07, 0xD0])];
-        let out = script(AT, &steps, |bus| {
-            collect(&mut Ina219::new(AT, EXAMPLE), bus)
-        })
-        .unwrap();
+        let out = script(AT, &steps, |bus| collect(&mut Ina219::new(AT, EXAMPLE), bus)).unwrap();
         let values: [f64; 3] = core::array::from_fn(|n| out[n].value);
         assert_close(&values, &[11.98, 10.0, 119.8], &[0.0001, 0.0001, 0.001]);
     }
@@ -283,16 +223,9 @@ mod tests {
     #[case(0x7CFF, 3, Some(0.31999))]
     #[case(0x7D00, 3, None)]
     #[case(0x8300, 3, None)]
-    fn the_shunt_at_its_corners(
-        #[case] register: u16,
-        #[case] range: usize,
-        #[case] volts: Option<f64>,
-    ) {
+    fn the_shunt_at_its_corners(#[case] register: u16, #[case] range: usize, #[case] volts: Option<f64>) {
         let found = shunt_volts(register, range);
-        assert_eq!(
-            found.map(|v| microvolts(v * 1e6)),
-            volts.map(|v| microvolts(v * 1e6))
-        );
+        assert_eq!(found.map(|v| microvolts(v * 1e6)), volts.map(|v| microvolts(v * 1e6)));
     }
 
     fn microvolts(value: f64) -> i64 {
@@ -302,13 +235,8 @@ mod tests {
     #[rstest]
     #[case::still_busy(&[0x5D, 0x98], Error::NotReady { after: Duration::from_nanos(146_500) })]
     #[case::all_ones(&[0xFF, 0xFF], Error::OutOfRange { register: "BusVoltage", raw: 0xFFFF })]
-    fn the_bus_register_tells_before_the_data_is_believed(
-        #[case] register: &[u8],
-        #[case] error: Error,
-    ) {
-        let result = script(AT, &[Ask(&[2], register)], |bus| {
-            collect(&mut Ina219::new(AT, EXAMPLE), bus)
-        });
+    fn the_bus_register_tells_before_the_data_is_believed(#[case] register: &[u8], #[case] error: Error) {
+        let result = script(AT, &[Ask(&[2], register)], |bus| collect(&mut Ina219::new(AT, EXAMPLE), bus));
         assert_eq!(result, Err(error));
     }
 
@@ -316,31 +244,15 @@ mod tests {
     fn a_saturated_shunt_leaves_the_voltage() {
         let mut out = Measurements::new();
         let steps = [Ask(&[2], &[0x5D, 0x9A]), Ask(&[1], &[0x0F, 0xA0])];
-        let result = script(AT, &steps, |bus| {
-            Ina219::new(AT, EXAMPLE).read(bus, &mut out)
-        });
-        assert_eq!(
-            result,
-            Err(Error::OutOfRange {
-                register: "ShuntVoltage",
-                raw: 0x0FA0
-            })
-        );
-        assert_eq!(
-            *out,
-            [Measurement {
-                channel: 0,
-                value: 11.98
-            }]
-        );
+        let result = script(AT, &steps, |bus| Ina219::new(AT, EXAMPLE).read(bus, &mut out));
+        assert_eq!(result, Err(Error::OutOfRange { register: "ShuntVoltage", raw: 0x0FA0 }));
+        assert_eq!(*out, [Measurement { channel: 0, value: 11.98 }]);
     }
 
     #[test]
     fn every_access_names_its_register() {
         let driver = || Ina219::new(AT, EXAMPLE);
-        let result = script(AT, &[Silence(&[0, 0x24, 0x40], 0)], |bus| {
-            driver().init(bus)
-        });
+        let result = script(AT, &[Silence(&[0, 0x24, 0x40], 0)], |bus| driver().init(bus));
         assert_eq!(result, Err(absent("Configuration")));
         let result = script(AT, &[Silence(&[2], 2)], |bus| collect(&mut driver(), bus));
         assert_eq!(result, Err(absent("BusVoltage")));
@@ -355,10 +267,7 @@ mod tests {
         options.set("max_current", Value::Number(5.0)).unwrap();
         let error = Config::from_options(&options).unwrap_err();
         assert_eq!(error.key, "max_current");
-        assert!(
-            error.message.contains("0.1 Ohm") && error.message.contains("3.200 A"),
-            "{error}"
-        );
+        assert!(error.message.contains("0.1 Ohm") && error.message.contains("3.200 A"), "{error}");
     }
 
     #[rstest]
@@ -369,10 +278,6 @@ mod tests {
         let config = Config::from_options(&Options::new(SETTINGS)).unwrap();
         let world = [("voltage", volts), ("current", amperes)];
         let values = measure("ina219", &mut Ina219::new(AT, config), &world).unwrap();
-        assert_close(
-            &values,
-            &[volts, amperes, volts * amperes],
-            &[0.004, 0.0001, 0.02],
-        );
+        assert_close(&values, &[volts, amperes, volts * amperes], &[0.004, 0.0001, 0.02]);
     }
 }

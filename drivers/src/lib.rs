@@ -25,11 +25,17 @@ mod table;
 mod testing;
 
 pub mod ads1115;
+pub mod bh1750;
 pub mod bme280;
 pub mod bmp280;
 pub mod ina219;
+pub mod ina226;
+pub mod lm75;
+pub mod mcp9808;
 pub mod sht3x;
+pub mod sht4x;
 pub mod sim;
+pub mod tmp117;
 
 use core::time::Duration;
 
@@ -41,8 +47,9 @@ pub use table::{Connection, Entry, Identify, Opened, TABLE, find};
 
 /// A polled device: one conversation is [`start`](Self::start), a pause, [`read`](Self::read).
 ///
-/// Any method may answer [`Error::NotReady`]: nothing is wrong, call the same method again after the given time.
-/// After any other error call [`init`](Self::init) before the next `start`: the chip may have lost power.
+/// Any method may answer [`Error::NotReady`]: nothing is wrong, call the same method again after the given time (and
+/// `read` with the same `out`, which keeps what is in it). The caller limits how often; a device that never gets
+/// ready is stale. After any other error call [`init`](Self::init) before the next `start`: the chip may have lost power.
 pub trait Driver {
     /// The channels of this instance, in the order of [`Measurement::channel`].
     ///

@@ -78,18 +78,12 @@ pub struct OptionError {
 impl Options {
     /// Everything at its default.
     pub fn new(settings: &'static [Setting]) -> Self {
-        Self {
-            settings,
-            given: Vec::new(),
-        }
+        Self { settings, given: Vec::new() }
     }
 
     /// Sets one option.
     pub fn set(&mut self, key: &str, value: Value) -> Result<(), OptionError> {
-        let wrong = |message| OptionError {
-            key: key.to_owned(),
-            message,
-        };
+        let wrong = |message| OptionError { key: key.to_owned(), message };
         let Some(setting) = self.settings.iter().find(|setting| setting.key == key) else {
             return Err(wrong(unknown(self.settings)));
         };
@@ -133,17 +127,11 @@ impl Options {
     }
 
     fn given(&self, key: &str) -> Option<&Value> {
-        self.given
-            .iter()
-            .find(|(given, _)| *given == key)
-            .map(|(_, value)| value)
+        self.given.iter().find(|(given, _)| *given == key).map(|(_, value)| value)
     }
 
     fn accepts(&self, key: &str) -> Option<Accepts> {
-        self.settings
-            .iter()
-            .find(|setting| setting.key == key)
-            .map(|setting| setting.accepts)
+        self.settings.iter().find(|setting| setting.key == key).map(|setting| setting.accepts)
     }
 }
 
@@ -153,18 +141,12 @@ impl Accepts {
             (Self::Number { min, max, .. }, Value::Number(number)) => (min..=max).contains(&number),
             (Self::Word { of, .. }, Value::Word(word)) => of.contains(&word.as_str()),
             (Self::Words { of, .. }, Value::Words(words)) => {
-                let once = |(n, word): (usize, &String)| {
-                    !words[..n].contains(word) && of.contains(&word.as_str())
-                };
+                let once = |(n, word): (usize, &String)| !words[..n].contains(word) && of.contains(&word.as_str());
                 !words.is_empty() && words.iter().enumerate().all(once)
             }
             _ => false,
         };
-        if right {
-            Ok(())
-        } else {
-            Err(format!("must be {self}"))
-        }
+        if right { Ok(()) } else { Err(format!("must be {self}")) }
     }
 }
 
@@ -187,10 +169,7 @@ fn unknown(settings: &[Setting]) -> String {
         return "this driver has no options of its own".to_owned();
     }
     let known: Vec<_> = settings.iter().map(|setting| setting.key).collect();
-    format!(
-        "this driver has no such option; it knows {}",
-        known.join(", ")
-    )
+    format!("this driver has no such option; it knows {}", known.join(", "))
 }
 
 impl fmt::Display for OptionError {

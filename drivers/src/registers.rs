@@ -46,45 +46,21 @@ fn message<R: Register>(register: R, data: &[u8]) -> Vec<u8, LONGEST> {
 }
 
 /// Selects `register` and reads `N` bytes from it in one transaction.
-pub(crate) fn read<const N: usize, R: Register>(
-    bus: &mut I2c,
-    address: u8,
-    register: R,
-) -> Result<[u8; N], Error> {
+pub(crate) fn read<const N: usize, R: Register>(bus: &mut I2c, address: u8, register: R) -> Result<[u8; N], Error> {
     let mut answer = [0; N];
     bus.write_read(address, &message(register, &[]), &mut answer)
-        .map_err(|source| Error::Bus {
-            register: register.name(),
-            source,
-        })?;
+        .map_err(|source| Error::Bus { register: register.name(), source })?;
     Ok(answer)
 }
 
 /// Fills `buffer` with the answer to a command that was sent earlier.
-pub(crate) fn answer<R: Register>(
-    bus: &mut I2c,
-    address: u8,
-    command: R,
-    buffer: &mut [u8],
-) -> Result<(), Error> {
-    bus.read(address, buffer).map_err(|source| Error::Bus {
-        register: command.name(),
-        source,
-    })
+pub(crate) fn answer<R: Register>(bus: &mut I2c, address: u8, command: R, buffer: &mut [u8]) -> Result<(), Error> {
+    bus.read(address, buffer).map_err(|source| Error::Bus { register: command.name(), source })
 }
 
 /// Writes `data` to `register`, or sends a command with its arguments.
-pub(crate) fn write<R: Register>(
-    bus: &mut I2c,
-    address: u8,
-    register: R,
-    data: &[u8],
-) -> Result<(), Error> {
-    bus.write(address, &message(register, data))
-        .map_err(|source| Error::Bus {
-            register: register.name(),
-            source,
-        })
+pub(crate) fn write<R: Register>(bus: &mut I2c, address: u8, register: R, data: &[u8]) -> Result<(), Error> {
+    bus.write(address, &message(register, data)).map_err(|source| Error::Bus { register: register.name(), source })
 }
 
 /// Writes `data` to `register` and makes sure that it stayed there.
@@ -99,16 +75,10 @@ pub(crate) fn configure<const N: usize, R: Register>(
     if kept == data {
         return Ok(());
     }
-    Err(Error::Configuration {
-        register: register.name(),
-        wrote: number(&data),
-        read: number(&kept),
-    })
+    Err(Error::Configuration { register: register.name(), wrote: number(&data), read: number(&kept) })
 }
 
 /// The bytes as one big-endian number (the last four of them).
 fn number(bytes: &[u8]) -> u32 {
-    bytes
-        .iter()
-        .fold(0, |number, &byte| number << 8 | u32::from(byte))
+    bytes.iter().fold(0, |number, &byte| number << 8 | u32::from(byte))
 }

@@ -12,11 +12,7 @@ pub(crate) fn command<R: Register>(bus: &mut I2c, address: u8, command: R) -> Re
 }
 
 /// Reads the `N` words (at most 3) that answer a command sent earlier.
-pub(crate) fn words<const N: usize, R: Register>(
-    bus: &mut I2c,
-    address: u8,
-    command: R,
-) -> Result<[u16; N], Error> {
+pub(crate) fn words<const N: usize, R: Register>(bus: &mut I2c, address: u8, command: R) -> Result<[u16; N], Error> {
     const { assert!(N <= MOST) };
     let mut bytes = [0; 3 * MOST];
     answer(bus, address, command, &mut bytes[..3 * N])?;
@@ -25,11 +21,7 @@ pub(crate) fn words<const N: usize, R: Register>(
         let (data, received) = ([chunk[0], chunk[1]], chunk[2]);
         let computed = checksum(data);
         if received != computed {
-            return Err(Error::Checksum {
-                register: command.name(),
-                computed,
-                received,
-            });
+            return Err(Error::Checksum { register: command.name(), computed, received });
         }
         *word = u16::from_be_bytes(data);
     }
@@ -39,13 +31,7 @@ pub(crate) fn words<const N: usize, R: Register>(
 /// CRC-8, polynomial 0x31, start 0xFF, not reflected (SHT3x-DIS datasheet, section 4.12, table 20).
 fn checksum(word: [u8; 2]) -> u8 {
     word.into_iter().fold(0xFF, |crc, byte| {
-        (0..8).fold(crc ^ byte, |crc, _| {
-            if crc & 0x80 == 0 {
-                crc << 1
-            } else {
-                crc << 1 ^ 0x31
-            }
-        })
+        (0..8).fold(crc ^ byte, |crc, _| if crc & 0x80 == 0 { crc << 1 } else { crc << 1 ^ 0x31 })
     })
 }
 

@@ -34,12 +34,8 @@ const STATUS_ALWAYS_ZERO: u16 = 0x500C;
 
 /// Tables 1 and 2; resolution and repeatability (three sigma there, one here).
 pub const CHANNELS: &[Channel] = &[
-    Channel::gauge("temperature", "Cel", -40.0, 125.0)
-        .resolution(0.01)
-        .noise(0.013),
-    Channel::gauge("humidity", "%", 0.0, 100.0)
-        .resolution(0.01)
-        .noise(0.027),
+    Channel::gauge("temperature", "Cel", -40.0, 125.0).resolution(0.01).noise(0.013),
+    Channel::gauge("humidity", "%", 0.0, 100.0).resolution(0.01).noise(0.027),
 ];
 
 /// An SHT3x at one address.
@@ -52,10 +48,7 @@ pub struct Sht3x {
 impl Sht3x {
     /// At `address` 0x44 (ADDR low) or 0x45 (ADDR high).
     pub fn new(address: u8) -> Self {
-        Self {
-            address,
-            stopped: false,
-        }
+        Self { address, stopped: false }
     }
 }
 
@@ -94,10 +87,7 @@ impl Driver for Sht3x {
         self.stopped = false;
         let status = status(bus, self.address)?;
         if status & STATUS_ALWAYS_ZERO != 0 {
-            return Err(Error::WrongChip {
-                expected: "SHT3x",
-                found: status.into(),
-            });
+            return Err(Error::WrongChip { expected: "SHT3x", found: status.into() });
         }
         if status & STATUS_HEATER != 0 {
             command(bus, self.address, Command::HeaterOff)?;
@@ -112,10 +102,7 @@ impl Driver for Sht3x {
 
     fn read(&mut self, bus: &mut I2c, out: &mut Measurements) -> Result<(), Error> {
         let values = convert(words(bus, self.address, Command::Measure)?);
-        values
-            .into_iter()
-            .enumerate()
-            .for_each(|(channel, value)| out.push(channel, value));
+        values.into_iter().enumerate().for_each(|(channel, value)| out.push(channel, value));
         Ok(())
     }
 }
@@ -130,10 +117,7 @@ mod tests {
     const AT: u8 = 0x44;
 
     fn idle() -> Sht3x {
-        Sht3x {
-            address: AT,
-            stopped: true,
-        }
+        Sht3x { address: AT, stopped: true }
     }
 
     #[test]
@@ -147,28 +131,17 @@ mod tests {
 
     #[test]
     fn a_heater_left_on_is_turned_off() {
-        let steps = [
-            Write(&[0xF3, 0x2D]),
-            Read(&[0x20, 0x00, 0x5D]),
-            Write(&[0x30, 0x66]),
-        ];
+        let steps = [Write(&[0xF3, 0x2D]), Read(&[0x20, 0x00, 0x5D]), Write(&[0x30, 0x66])];
         assert_eq!(script(AT, &steps, |bus| idle().init(bus)), Ok(()));
     }
 
     #[test]
     fn a_conversation_is_a_command_and_two_checked_words() {
         let mut driver = idle();
-        assert_eq!(
-            script(AT, &[Write(&[0x24, 0x00])], |bus| driver.start(bus)),
-            Ok(CONVERSION)
-        );
+        assert_eq!(script(AT, &[Write(&[0x24, 0x00])], |bus| driver.start(bus)), Ok(CONVERSION));
         let steps = [Read(&[0xBE, 0xEF, 0x92, 0x80, 0x00, 0xA2])];
         let out = script(AT, &steps, |bus| collect(&mut driver, bus)).unwrap();
-        assert_close(
-            &[out[0].value, out[1].value],
-            &[85.523, 50.001],
-            &[0.001, 0.001],
-        );
+        assert_close(&[out[0].value, out[1].value], &[85.523, 50.001], &[0.001, 0.001]);
     }
 
     /// Section 4.13 at both ends of the code.
@@ -185,27 +158,14 @@ mod tests {
     #[case::second_word([0xBE, 0xEF, 0x92, 0x80, 0x00, 0xA3], 0xA2, 0xA3)]
     #[case::all_ones([0xFF; 6], 0xAC, 0xFF)]
     #[case::all_zeros([0; 6], 0x81, 0x00)]
-    fn damaged_words_are_no_data(
-        #[case] bytes: [u8; 6],
-        #[case] computed: u8,
-        #[case] received: u8,
-    ) {
+    fn damaged_words_are_no_data(#[case] bytes: [u8; 6], #[case] computed: u8, #[case] received: u8) {
         let result = script(AT, &[Read(&bytes)], |bus| collect(&mut idle(), bus));
-        assert_eq!(
-            result,
-            Err(Error::Checksum {
-                register: "Measure",
-                computed,
-                received
-            })
-        );
+        assert_eq!(result, Err(Error::Checksum { register: "Measure", computed, received }));
     }
 
     #[test]
     fn every_access_names_its_command() {
-        let result = script(AT, &[Silence(&[0x30, 0x93], 0)], |bus| {
-            Sht3x::new(AT).init(bus)
-        });
+        let result = script(AT, &[Silence(&[0x30, 0x93], 0)], |bus| Sht3x::new(AT).init(bus));
         assert_eq!(result, Err(absent("Break")));
         let result = script(AT, &[Silence(&[0xF3, 0x2D], 0)], |bus| idle().init(bus));
         assert_eq!(result, Err(absent("Status")));
@@ -219,13 +179,7 @@ mod tests {
     fn what_has_impossible_status_bits_is_another_chip() {
         let steps = [Write(&[0xF3, 0x2D]), Read(&[0xBE, 0xEF, 0x92])];
         let result = script(AT, &steps, |bus| idle().init(bus));
-        assert_eq!(
-            result,
-            Err(Error::WrongChip {
-                expected: "SHT3x",
-                found: 0xBEEF
-            })
-        );
+        assert_eq!(result, Err(Error::WrongChip { expected: "SHT3x", found: 0xBEEF }));
     }
 
     #[rstest]
@@ -233,12 +187,7 @@ mod tests {
     #[case(23.5, 41.2)]
     #[case(125.0, 100.0)]
     fn the_simulated_chip_is_read_as_it_was_set(#[case] t: f64, #[case] h: f64) {
-        let values = measure(
-            "sht3x",
-            &mut Sht3x::new(AT),
-            &[("temperature", t), ("humidity", h)],
-        )
-        .unwrap();
+        let values = measure("sht3x", &mut Sht3x::new(AT), &[("temperature", t), ("humidity", h)]).unwrap();
         assert_close(&values, &[t, h], &[0.003, 0.002]);
     }
 }

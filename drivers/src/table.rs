@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 
 use crate::sim::Chip;
 use crate::{Channel, Driver, Error, Framing, I2c, OptionError, Options, Setting};
-use crate::{ads1115, bme280, bmp280, ina219, sht3x, sim};
+use crate::{ads1115, bh1750, bme280, bmp280, ina219, ina226, lm75, mcp9808, sht3x, sht4x, sim, tmp117};
 
 /// Every device that Weir knows, in alphabetical order.
 pub const TABLE: &[Entry] = &[
@@ -18,11 +18,7 @@ pub const TABLE: &[Entry] = &[
             addresses: &[0x48, 0x49, 0x4A, 0x4B],
             open: |address, options| {
                 let config = ads1115::Config::from_options(options)?;
-                Ok(Box::new(ads1115::Ads1115::new(
-                    address,
-                    ads1115::Part::Ads1015,
-                    config,
-                )))
+                Ok(Box::new(ads1115::Ads1115::new(address, ads1115::Part::Ads1015, config)))
             },
             identify: None,
             simulate: sim::ads1115::ads1015,
@@ -40,11 +36,7 @@ pub const TABLE: &[Entry] = &[
             addresses: &[0x48, 0x49, 0x4A, 0x4B],
             open: |address, options| {
                 let config = ads1115::Config::from_options(options)?;
-                Ok(Box::new(ads1115::Ads1115::new(
-                    address,
-                    ads1115::Part::Ads1115,
-                    config,
-                )))
+                Ok(Box::new(ads1115::Ads1115::new(address, ads1115::Part::Ads1115, config)))
             },
             identify: None,
             simulate: sim::ads1115::ads1115,
@@ -54,18 +46,28 @@ pub const TABLE: &[Entry] = &[
         tested: SIMULATED,
     },
     Entry {
+        name: "bh1750",
+        title: "ROHM BH1750FVI",
+        channels: bh1750::CHANNELS,
+        settings: &[],
+        connection: Connection::I2c {
+            addresses: &[0x23, 0x5C],
+            open: |address, _| Ok(Box::new(bh1750::Bh1750::new(address))),
+            identify: None,
+            simulate: sim::bh1750::bh1750,
+        },
+        accuracy: "20 %",
+        datasheet: "https://www.mouser.com/datasheet/2/348/bh1750fvi-e-186247.pdf",
+        tested: SIMULATED,
+    },
+    Entry {
         name: "bme280",
         title: "Bosch BME280",
         channels: bme280::CHANNELS,
         settings: bme280::SETTINGS,
         connection: Connection::I2c {
             addresses: &[0x76, 0x77],
-            open: |address, options| {
-                Ok(Box::new(bme280::Bme280::new(
-                    address,
-                    bme280::Config::from_options(options)?,
-                )))
-            },
+            open: |address, options| Ok(Box::new(bme280::Bme280::new(address, bme280::Config::from_options(options)?))),
             identify: Some(bme280::identify),
             simulate: sim::bme280::bme280,
         },
@@ -80,12 +82,7 @@ pub const TABLE: &[Entry] = &[
         settings: bme280::SETTINGS,
         connection: Connection::I2c {
             addresses: &[0x76, 0x77],
-            open: |address, options| {
-                Ok(Box::new(bmp280::Bmp280::new(
-                    address,
-                    bme280::Config::from_options(options)?,
-                )))
-            },
+            open: |address, options| Ok(Box::new(bmp280::Bmp280::new(address, bme280::Config::from_options(options)?))),
             identify: Some(bmp280::identify),
             simulate: sim::bme280::bmp280,
         },
@@ -100,17 +97,57 @@ pub const TABLE: &[Entry] = &[
         settings: ina219::SETTINGS,
         connection: Connection::I2c {
             addresses: &[0x40, 0x41, 0x44, 0x45],
-            open: |address, options| {
-                Ok(Box::new(ina219::Ina219::new(
-                    address,
-                    ina219::Config::from_options(options)?,
-                )))
-            },
+            open: |address, options| Ok(Box::new(ina219::Ina219::new(address, ina219::Config::from_options(options)?))),
             identify: None,
             simulate: sim::ina219::ina219,
         },
         accuracy: "0.5 % (A version: 1 %) and that of the shunt",
         datasheet: "https://www.ti.com/lit/ds/symlink/ina219.pdf",
+        tested: SIMULATED,
+    },
+    Entry {
+        name: "ina226",
+        title: "Texas Instruments INA226",
+        channels: ina226::CHANNELS,
+        settings: ina226::SETTINGS,
+        connection: Connection::I2c {
+            addresses: &[0x40, 0x41, 0x44, 0x45],
+            open: |address, options| Ok(Box::new(ina226::Ina226::new(address, ina226::Config::from_options(options)?))),
+            identify: Some(ina226::identify),
+            simulate: sim::ina226::ina226,
+        },
+        accuracy: "0.1 % and that of the shunt",
+        datasheet: "https://www.ti.com/lit/ds/symlink/ina226.pdf",
+        tested: SIMULATED,
+    },
+    Entry {
+        name: "lm75",
+        title: "LM75 and likenesses",
+        channels: lm75::CHANNELS,
+        settings: &[],
+        connection: Connection::I2c {
+            addresses: &[0x48, 0x49, 0x4A, 0x4B, 0x4C, 0x4D, 0x4E, 0x4F],
+            open: |address, _| Ok(Box::new(lm75::Lm75::new(address, lm75::Part::Lm75))),
+            identify: None,
+            simulate: sim::lm75::lm75,
+        },
+        accuracy: "2 °C",
+        datasheet: "https://www.ti.com/lit/ds/symlink/lm75b.pdf",
+        tested: SIMULATED,
+    },
+    Entry {
+        name: "mcp9808",
+        title: "Microchip MCP9808",
+        channels: mcp9808::CHANNELS,
+        settings: &[],
+        connection: Connection::I2c {
+            addresses: &[0x18, 0x19, 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F],
+            open: |address, _| Ok(Box::new(mcp9808::Mcp9808::new(address))),
+            identify: Some(mcp9808::identify),
+            simulate: sim::mcp9808::mcp9808,
+        },
+        accuracy: "0.25 °C",
+        datasheet: "https://ww1.microchip.com/downloads/en/DeviceDoc/MCP9808-0.5C-Maximum-Accuracy-Digital-Temperature-Sensor-Data-Sheet-DS20005095B.pdf",
         tested: SIMULATED,
     },
     Entry {
@@ -126,6 +163,51 @@ pub const TABLE: &[Entry] = &[
         },
         accuracy: "0.2 °C, 2 % (SHT31)",
         datasheet: "https://sensirion.com/media/documents/213E6A3B/63A5A569/Datasheet_SHT3x_DIS.pdf",
+        tested: SIMULATED,
+    },
+    Entry {
+        name: "sht4x",
+        title: "Sensirion SHT40, SHT41, SHT45",
+        channels: sht4x::CHANNELS,
+        settings: &[],
+        connection: Connection::I2c {
+            addresses: &[0x44, 0x45, 0x46],
+            open: |address, _| Ok(Box::new(sht4x::Sht4x::new(address))),
+            identify: None,
+            simulate: sim::sht4x::sht4x,
+        },
+        accuracy: "0.2 °C, 1.8 % (SHT40)",
+        datasheet: "https://sensirion.com/media/documents/33FD6951/662A593A/HT_DS_Datasheet_SHT4x.pdf",
+        tested: SIMULATED,
+    },
+    Entry {
+        name: "tmp105",
+        title: "Texas Instruments TMP105, TMP75, TMP175",
+        channels: lm75::CHANNELS_TMP105,
+        settings: &[],
+        connection: Connection::I2c {
+            addresses: &[0x48, 0x49, 0x4A, 0x4B, 0x4C, 0x4D, 0x4E, 0x4F],
+            open: |address, _| Ok(Box::new(lm75::Lm75::new(address, lm75::Part::Tmp105))),
+            identify: None,
+            simulate: sim::lm75::tmp105,
+        },
+        accuracy: "2 °C",
+        datasheet: "https://www.ti.com/lit/ds/symlink/tmp105.pdf",
+        tested: SIMULATED,
+    },
+    Entry {
+        name: "tmp117",
+        title: "Texas Instruments TMP117",
+        channels: tmp117::CHANNELS,
+        settings: tmp117::SETTINGS,
+        connection: Connection::I2c {
+            addresses: &[0x48, 0x49, 0x4A, 0x4B],
+            open: |address, options| Ok(Box::new(tmp117::Tmp117::new(address, tmp117::Config::from_options(options)?))),
+            identify: Some(tmp117::identify),
+            simulate: sim::tmp117::tmp117,
+        },
+        accuracy: "0.1 °C",
+        datasheet: "https://www.ti.com/lit/ds/symlink/tmp117.pdf",
         tested: SIMULATED,
     },
 ];

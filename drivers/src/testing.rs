@@ -30,16 +30,10 @@ pub(crate) fn script<T>(address: u8, steps: &[Step], talk: impl FnOnce(&mut I2c)
         .iter()
         .map(|step| match *step {
             Step::Write(bytes) => Transaction::write(address, bytes.into()),
-            Step::Ask(bytes, answer) => {
-                Transaction::write_read(address, bytes.into(), answer.into())
-            }
+            Step::Ask(bytes, answer) => Transaction::write_read(address, bytes.into(), answer.into()),
             Step::Read(answer) => Transaction::read(address, answer.into()),
-            Step::Silence(bytes, 0) => {
-                Transaction::write(address, bytes.into()).with_error(silence)
-            }
-            Step::Silence(&[], n) => {
-                Transaction::read(address, std::vec![0; n]).with_error(silence)
-            }
+            Step::Silence(bytes, 0) => Transaction::write(address, bytes.into()).with_error(silence),
+            Step::Silence(&[], n) => Transaction::read(address, std::vec![0; n]).with_error(silence),
             Step::Silence(bytes, n) => {
                 Transaction::write_read(address, bytes.into(), std::vec![0; n]).with_error(silence)
             }
@@ -53,10 +47,7 @@ pub(crate) fn script<T>(address: u8, steps: &[Step], talk: impl FnOnce(&mut I2c)
 
 /// The error of a register that nobody answers for.
 pub(crate) const fn absent(register: &'static str) -> Error {
-    Error::Bus {
-        register,
-        source: BusError::new(BusFault::Absent),
-    }
+    Error::Bus { register, source: BusError::new(BusFault::Absent) }
 }
 
 /// A simulated bus that several drivers share, and whose time passes while one of them waits.
@@ -84,11 +75,7 @@ impl ErrorType for Bench {
 }
 
 impl embedded_hal::i2c::I2c for Bench {
-    fn transaction(
-        &mut self,
-        address: u8,
-        operations: &mut [Operation<'_>],
-    ) -> Result<(), BusError> {
+    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), BusError> {
         self.0.borrow_mut().transaction(address, operations)
     }
 }
@@ -106,26 +93,15 @@ pub(crate) fn collect(driver: &mut dyn Driver, bus: &mut I2c) -> Result<Measurem
 }
 
 /// One whole conversation with the simulated chip `name` whose surroundings are `world`.
-pub(crate) fn measure(
-    name: &str,
-    driver: &mut dyn Driver,
-    world: &[(&str, f64)],
-) -> Result<Vec<f64>, Error> {
-    let Some(crate::Connection::I2c {
-        addresses,
-        simulate,
-        ..
-    }) = crate::find(name).map(|entry| entry.connection)
+pub(crate) fn measure(name: &str, driver: &mut dyn Driver, world: &[(&str, f64)]) -> Result<Vec<f64>, Error> {
+    let Some(crate::Connection::I2c { addresses, simulate, .. }) = crate::find(name).map(|entry| entry.connection)
     else {
         panic!("{name} is not an I2C device of the table");
     };
     let mut bus = sim::Bus::new(400_000);
     bus.attach(simulate(addresses[0]));
     for &(quantity, value) in world {
-        assert!(
-            bus.set(addresses[0], quantity, value),
-            "the simulated {name} has no {quantity}"
-        );
+        assert!(bus.set(addresses[0], quantity, value), "the simulated {name} has no {quantity}");
     }
     patiently(&mut bus, |bus| driver.init(bus))?;
     let wait = patiently(&mut bus, |bus| driver.start(bus))?;
@@ -136,10 +112,7 @@ pub(crate) fn measure(
 }
 
 /// Asks again as long as the device says that it is not ready, letting the time pass that it asks for.
-fn patiently<T>(
-    bus: &mut sim::Bus,
-    mut ask: impl FnMut(&mut sim::Bus) -> Result<T, Error>,
-) -> Result<T, Error> {
+fn patiently<T>(bus: &mut sim::Bus, mut ask: impl FnMut(&mut sim::Bus) -> Result<T, Error>) -> Result<T, Error> {
     for _ in 0..100 {
         match ask(bus) {
             Err(Error::NotReady { after }) => bus.advance(after.max(Duration::from_micros(1))),
@@ -154,9 +127,6 @@ fn patiently<T>(
 pub(crate) fn assert_close(values: &[f64], expected: &[f64], tolerance: &[f64]) {
     assert_eq!(values.len(), expected.len());
     for ((value, expected), tolerance) in values.iter().zip(expected).zip(tolerance) {
-        assert!(
-            (value - expected).abs() <= *tolerance,
-            "{value} is not {expected} within {tolerance}"
-        );
+        assert!((value - expected).abs() <= *tolerance, "{value} is not {expected} within {tolerance}");
     }
 }

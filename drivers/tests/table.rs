@@ -6,8 +6,7 @@ use embedded_hal::i2c::{ErrorType, I2c, Operation};
 use proptest::prelude::*;
 use weir_drivers::sim::{self, Trouble};
 use weir_drivers::{
-    BusError, Connection, Driver, Entry, Error, Fault, Kind, MAX_CHANNELS, Measurements, Options,
-    TABLE,
+    BusError, Connection, Driver, Entry, Error, Fault, Kind, MAX_CHANNELS, Measurements, Options, TABLE,
 };
 
 /// An I2C device of the table on a simulated bus of its own.
@@ -18,30 +17,16 @@ struct Bench {
     bus: sim::Bus,
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "a driver that does not open with its defaults fails the test"
-)]
+#[expect(clippy::expect_used, reason = "a driver that does not open with its defaults fails the test")]
 fn benches() -> impl Iterator<Item = Bench> {
     TABLE.iter().filter_map(|entry| {
-        let Connection::I2c {
-            addresses,
-            open,
-            simulate,
-            ..
-        } = entry.connection
-        else {
+        let Connection::I2c { addresses, open, simulate, .. } = entry.connection else {
             return None;
         };
         let (address, mut bus) = (addresses[0], sim::Bus::new(400_000));
         bus.attach(simulate(address));
         let driver = open(address, &Options::new(entry.settings)).expect(entry.name);
-        Some(Bench {
-            entry,
-            driver,
-            address,
-            bus,
-        })
+        Some(Bench { entry, driver, address, bus })
     })
 }
 
@@ -60,47 +45,27 @@ impl Bench {
 }
 
 /// Asks until the device is ready or `Stale` after ten thousand times.
-fn patiently<T>(
-    bus: &mut sim::Bus,
-    mut ask: impl FnMut(&mut sim::Bus) -> Result<T, Error>,
-) -> Result<T, Error> {
+fn patiently<T>(bus: &mut sim::Bus, mut ask: impl FnMut(&mut sim::Bus) -> Result<T, Error>) -> Result<T, Error> {
     for _ in 0..10_000 {
         match ask(bus) {
             Err(Error::NotReady { after }) => bus.advance(after.max(Duration::from_micros(10))),
             result => return result,
         }
     }
-    Err(Error::Stale {
-        register: "never ready",
-    })
+    Err(Error::Stale { register: "never ready" })
 }
 
 #[test]
 fn the_table_is_in_order_and_its_rows_make_sense() {
-    assert!(
-        TABLE.is_sorted_by(|a, b| a.name < b.name),
-        "names must be unique and in order"
-    );
+    assert!(TABLE.is_sorted_by(|a, b| a.name < b.name), "names must be unique and in order");
     for entry in TABLE {
-        assert!(
-            (1..=MAX_CHANNELS).contains(&entry.channels.len()),
-            "{}",
-            entry.name
-        );
+        assert!((1..=MAX_CHANNELS).contains(&entry.channels.len()), "{}", entry.name);
         assert!(entry.datasheet.starts_with("https://"), "{}", entry.name);
         for channel in entry.channels {
             let (name, (low, high)) = (channel.name, channel.valid);
-            assert!(
-                low < high && low <= channel.span.0 && channel.span.1 <= high,
-                "{}/{name}",
-                entry.name
-            );
+            assert!(low < high && low <= channel.span.0 && channel.span.1 <= high, "{}/{name}", entry.name);
             assert!(!channel.unit.is_empty(), "{}/{name}", entry.name);
-            assert!(
-                channel.kind != Kind::State || low == 0.0,
-                "{}/{name}",
-                entry.name
-            );
+            assert!(channel.kind != Kind::State || low == 0.0, "{}/{name}", entry.name);
         }
     }
 }
@@ -108,21 +73,10 @@ fn the_table_is_in_order_and_its_rows_make_sense() {
 #[test]
 fn an_instance_has_channels_of_its_row() {
     for bench in benches() {
-        let named = |name| {
-            bench
-                .entry
-                .channels
-                .iter()
-                .find(|channel| channel.name == name)
-        };
+        let named = |name| bench.entry.channels.iter().find(|channel| channel.name == name);
         for channel in bench.driver.channels() {
             let row = named(channel.name).expect(channel.name);
-            assert_eq!(
-                (row.unit, row.kind),
-                (channel.unit, channel.kind),
-                "{}",
-                bench.entry.name
-            );
+            assert_eq!((row.unit, row.kind), (channel.unit, channel.kind), "{}", bench.entry.name);
         }
     }
 }
@@ -133,19 +87,12 @@ fn every_simulated_chip_is_measured_in_full_and_within_its_range() {
         let name = bench.entry.name;
         bench.init().expect(name);
         for _ in 0..3 {
-            let out = bench
-                .measure()
-                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            let out = bench.measure().unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(out.len(), bench.driver.channels().len(), "{name}");
             for measurement in out.iter() {
                 let channel = bench.driver.channels()[usize::from(measurement.channel)];
                 let (low, high) = channel.valid;
-                assert!(
-                    (low..=high).contains(&measurement.value),
-                    "{name}/{}: {}",
-                    channel.name,
-                    measurement.value
-                );
+                assert!((low..=high).contains(&measurement.value), "{name}/{}: {}", channel.name, measurement.value);
             }
         }
     }
@@ -154,23 +101,13 @@ fn every_simulated_chip_is_measured_in_full_and_within_its_range() {
 #[test]
 fn every_simulated_chip_is_identified_and_no_other_is() {
     for bench in benches() {
-        let Connection::I2c {
-            identify: Some(identify),
-            ..
-        } = bench.entry.connection
-        else {
+        let Connection::I2c { identify: Some(identify), .. } = bench.entry.connection else {
             continue;
         };
         for mut other in benches() {
             let kin = bench.entry.title == other.entry.title;
             let says = patiently(&mut other.bus, |bus| identify(bus, other.address));
-            assert_eq!(
-                says == Ok(true),
-                kin,
-                "{} about {}",
-                bench.entry.name,
-                other.entry.name
-            );
+            assert_eq!(says == Ok(true), kin, "{} about {}", bench.entry.name, other.entry.name);
         }
     }
 }
@@ -181,16 +118,8 @@ fn an_unplugged_chip_is_absent_and_back_after_init() {
         let name = bench.entry.name;
         bench.init().expect(name);
         bench.bus.trouble(bench.address, Some(Trouble::Unplugged));
-        assert_eq!(
-            bench.measure().unwrap_err().fault(),
-            Some(Fault::Absent),
-            "{name}"
-        );
-        assert_eq!(
-            bench.init().unwrap_err().fault(),
-            Some(Fault::Absent),
-            "{name}"
-        );
+        assert_eq!(bench.measure().unwrap_err().fault(), Some(Fault::Absent), "{name}");
+        assert_eq!(bench.init().unwrap_err().fault(), Some(Fault::Absent), "{name}");
         bench.bus.trouble(bench.address, None);
         bench.init().expect(name);
         bench.measure().expect(name);
@@ -201,12 +130,7 @@ fn an_unplugged_chip_is_absent_and_back_after_init() {
 fn a_stuck_bus_is_called_that() {
     for mut bench in benches() {
         bench.bus.stick(true);
-        assert_eq!(
-            bench.init().unwrap_err().fault(),
-            Some(Fault::BusStuck),
-            "{}",
-            bench.entry.name
-        );
+        assert_eq!(bench.init().unwrap_err().fault(), Some(Fault::BusStuck), "{}", bench.entry.name);
     }
 }
 

@@ -8,18 +8,12 @@ use super::wire::{Model, WordRegisters, words};
 
 /// A simulated ADS1115.
 pub fn ads1115(address: u8) -> Box<dyn Chip + Send> {
-    words(
-        address,
-        Ads::new([8, 16, 32, 64, 128, 250, 475, 860], 0xFFFF),
-    )
+    words(address, Ads::new([8, 16, 32, 64, 128, 250, 475, 860], 0xFFFF))
 }
 
 /// A simulated ADS1015.
 pub fn ads1015(address: u8) -> Box<dyn Chip + Send> {
-    words(
-        address,
-        Ads::new([128, 250, 490, 920, 1600, 2400, 3300, 3300], 0xFFF0),
-    )
+    words(address, Ads::new([128, 250, 490, 920, 1600, 2400, 3300, 3300], 0xFFF0))
 }
 
 struct Ads {

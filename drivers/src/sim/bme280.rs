@@ -3,10 +3,7 @@
 //! The codes of a given climate are found by searching the datasheet's *integer* formulas (section 4.2.3), so that
 //! our driver, which uses the floating-point ones, is held against something else than itself.
 
-#![expect(
-    clippy::precedence,
-    reason = "products before shifts, as in the datasheet"
-)]
+#![expect(clippy::precedence, reason = "products before shifts, as in the datasheet")]
 
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -70,27 +67,17 @@ impl Bosch {
     /// Section 9.1, typical.
     fn conversion(&self) -> Duration {
         let samples = |field: u8| (1 << (field & 7).min(5)) >> 1;
-        let (t, p, h) = (
-            samples(self.ctrl_meas >> 5),
-            samples(self.ctrl_meas >> 2),
-            samples(self.ctrl_hum),
-        );
+        let (t, p, h) = (samples(self.ctrl_meas >> 5), samples(self.ctrl_meas >> 2), samples(self.ctrl_hum));
         let settling = 500 * (u64::from(p > 0) + u64::from(h > 0));
         Duration::from_micros(1_000 + 2_000 * (t + p + h) + settling)
     }
 
     /// Writes the data registers for the climate of this moment.
     fn latch(&mut self) {
-        let t = solve(20, (self.temperature * 100.0) as i64, |code| {
-            (fine(code) * 5 + 128) >> 8
-        });
+        let t = solve(20, (self.temperature * 100.0) as i64, |code| (fine(code) * 5 + 128) >> 8);
         let fine = fine(t);
-        let p = solve(20, -(self.pressure * 256.0) as i64, |code| {
-            -pascals_q8(code, fine)
-        });
-        let h = solve(16, (self.humidity * 1024.0) as i64, |code| {
-            percent_q10(code, fine)
-        });
+        let p = solve(20, -(self.pressure * 256.0) as i64, |code| -pascals_q8(code, fine));
+        let h = solve(16, (self.humidity * 1024.0) as i64, |code| percent_q10(code, fine));
         self.data[..3].copy_from_slice(&((p as u32) << 4).to_be_bytes()[1..]);
         self.data[3..6].copy_from_slice(&((t as u32) << 4).to_be_bytes()[1..]);
         if self.has_humidity() {
@@ -120,16 +107,7 @@ impl Bosch {
 impl Model for Bosch {
     fn power_on(&mut self) {
         (self.ctrl_hum, self.ctrl_meas, self.config) = (0, 0, 0);
-        self.data = [
-            0x80,
-            0,
-            0,
-            0x80,
-            0,
-            0,
-            if self.has_humidity() { 0x80 } else { 0 },
-            0,
-        ];
+        self.data = [0x80, 0, 0, 0x80, 0, 0, if self.has_humidity() { 0x80 } else { 0 }, 0];
         self.remaining = Duration::ZERO;
     }
 
@@ -190,11 +168,7 @@ fn solve(bits: u32, target: i64, value: impl Fn(i64) -> i64) -> i64 {
     let (mut low, mut high) = (0, (1 << bits) - 1);
     while low < high {
         let middle = (low + high) / 2;
-        if value(middle) < target {
-            low = middle + 1
-        } else {
-            high = middle
-        }
+        if value(middle) < target { low = middle + 1 } else { high = middle }
     }
     low
 }

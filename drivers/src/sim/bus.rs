@@ -31,24 +31,13 @@ struct Slot {
 impl Bus {
     /// An empty bus at a clock of `hertz` (100 000 and 400 000 are usual).
     pub fn new(hertz: u32) -> Self {
-        Self {
-            slots: Vec::new(),
-            hertz: hertz.max(1),
-            stuck: false,
-            transactions: 0,
-            busy: Duration::ZERO,
-            dice: 1,
-        }
+        Self { slots: Vec::new(), hertz: hertz.max(1), stuck: false, transactions: 0, busy: Duration::ZERO, dice: 1 }
     }
 
     /// Connects a chip; one that was at the same address is taken off.
     pub fn attach(&mut self, chip: Box<dyn Chip + Send>) {
-        self.slots
-            .retain(|slot| slot.chip.address() != chip.address());
-        self.slots.push(Slot {
-            chip,
-            trouble: None,
-        });
+        self.slots.retain(|slot| slot.chip.address() != chip.address());
+        self.slots.push(Slot { chip, trouble: None });
     }
 
     /// Lets time pass for every chip.
@@ -65,10 +54,7 @@ impl Bus {
     /// Sets a quantity around the sensor at `address`. False if nothing there senses it.
     pub fn set(&mut self, address: u8, quantity: &str, value: f64) -> bool {
         match self.slot(address) {
-            Some(Slot {
-                trouble: Some(Trouble::Frozen),
-                ..
-            }) => true,
+            Some(Slot { trouble: Some(Trouble::Frozen), .. }) => true,
             Some(slot) => slot.chip.set(quantity, value),
             None => false,
         }
@@ -102,9 +88,7 @@ impl Bus {
     }
 
     fn slot(&mut self, address: u8) -> Option<&mut Slot> {
-        self.slots
-            .iter_mut()
-            .find(|slot| slot.chip.address() == address)
+        self.slots.iter_mut().find(|slot| slot.chip.address() == address)
     }
 
     /// Address and bytes take 9 clocks each (acknowledge included), start and stop one each (NXP UM10204, 3.1).
@@ -114,15 +98,8 @@ impl Bus {
     }
 
     fn run(&mut self, address: u8, operation: &mut Operation<'_>) -> Result<(), BusError> {
-        const ABSENT: BusError = BusError {
-            kind: BusFault::Absent,
-            errno: Some(EREMOTEIO),
-        };
-        let Some(at) = self
-            .slots
-            .iter()
-            .position(|slot| slot.chip.address() == address)
-        else {
+        const ABSENT: BusError = BusError { kind: BusFault::Absent, errno: Some(EREMOTEIO) };
+        let Some(at) = self.slots.iter().position(|slot| slot.chip.address() == address) else {
             self.occupy(0);
             return Err(ABSENT);
         };
@@ -131,18 +108,12 @@ impl Bus {
             Operation::Write(bytes) => bytes.len(),
         });
         let dice = &mut self.dice;
-        self.slots[at]
-            .run(operation, || roll(dice))
-            .map_err(|super::Nack| ABSENT)
+        self.slots[at].run(operation, || roll(dice)).map_err(|super::Nack| ABSENT)
     }
 }
 
 impl Slot {
-    fn run(
-        &mut self,
-        operation: &mut Operation<'_>,
-        mut roll: impl FnMut() -> u8,
-    ) -> Result<(), super::Nack> {
+    fn run(&mut self, operation: &mut Operation<'_>, mut roll: impl FnMut() -> u8) -> Result<(), super::Nack> {
         if self.trouble == Some(Trouble::Unplugged) {
             return Err(super::Nack);
         }
@@ -153,11 +124,7 @@ impl Slot {
         self.chip.read(buffer)?;
         match self.trouble {
             Some(Trouble::Garbage) => buffer.fill_with(&mut roll),
-            Some(Trouble::WrongChecksum) => buffer
-                .iter_mut()
-                .last()
-                .into_iter()
-                .for_each(|last| *last ^= 1),
+            Some(Trouble::WrongChecksum) => buffer.iter_mut().last().into_iter().for_each(|last| *last ^= 1),
             _ => {}
         }
         Ok(())
@@ -177,21 +144,12 @@ impl ErrorType for Bus {
 }
 
 impl I2c for Bus {
-    fn transaction(
-        &mut self,
-        address: u8,
-        operations: &mut [Operation<'_>],
-    ) -> Result<(), BusError> {
+    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), BusError> {
         self.transactions += 1;
         if self.stuck {
-            return Err(BusError {
-                kind: BusFault::Stuck,
-                errno: Some(EBUSY),
-            });
+            return Err(BusError { kind: BusFault::Stuck, errno: Some(EBUSY) });
         }
-        operations
-            .iter_mut()
-            .try_for_each(|operation| self.run(address, operation))
+        operations.iter_mut().try_for_each(|operation| self.run(address, operation))
     }
 }
 
@@ -226,10 +184,7 @@ mod tests {
             Ok(())
         }
         fn power_on(&mut self) {
-            *self = Self {
-                level: self.level,
-                ..Self::default()
-            };
+            *self = Self { level: self.level, ..Self::default() };
         }
         fn advance(&mut self, by: Duration) {
             self.busy = self.busy.saturating_sub(by);
@@ -240,10 +195,7 @@ mod tests {
         }
     }
 
-    const ABSENT: BusError = BusError {
-        kind: BusFault::Absent,
-        errno: Some(121),
-    };
+    const ABSENT: BusError = BusError { kind: BusFault::Absent, errno: Some(121) };
     const LATER: Duration = Duration::from_millis(10);
 
     fn bus() -> Bus {
@@ -274,10 +226,7 @@ mod tests {
         read(&mut bus).unwrap();
         assert_eq!(bus.transactions(), 2);
         // (1 address + 1 byte) and (1 address + 2 bytes) at 9 clocks, with start and stop, 10 us per clock
-        assert_eq!(
-            bus.busy(),
-            Duration::from_micros(10 * (2 * 9 + 2 + 3 * 9 + 2))
-        );
+        assert_eq!(bus.busy(), Duration::from_micros(10 * (2 * 9 + 2 + 3 * 9 + 2)));
     }
 
     #[test]
@@ -287,11 +236,7 @@ mod tests {
         assert!(bus.set(0x10, "level", 1.0) && bus.trouble(0x10, Some(Trouble::Unplugged)));
         assert_eq!(read(&mut bus), Err(ABSENT));
         bus.trouble(0x10, None);
-        assert_eq!(
-            read(&mut bus),
-            Ok([1, 1]),
-            "its memory is gone, the world around it is not"
-        );
+        assert_eq!(read(&mut bus), Ok([1, 1]), "its memory is gone, the world around it is not");
     }
 
     #[test]
@@ -315,14 +260,8 @@ mod tests {
     fn a_stuck_bus_is_stuck_for_everybody() {
         let mut bus = bus();
         bus.stick(true);
-        let stuck = BusError {
-            kind: BusFault::Stuck,
-            errno: Some(16),
-        };
-        assert_eq!(
-            [bus.write(0x10, &[1]), bus.write(0x11, &[1])],
-            [Err(stuck); 2]
-        );
+        let stuck = BusError { kind: BusFault::Stuck, errno: Some(16) };
+        assert_eq!([bus.write(0x10, &[1]), bus.write(0x11, &[1])], [Err(stuck); 2]);
         bus.stick(false);
         assert_eq!(bus.write(0x10, &[1]), Ok(()));
     }
@@ -330,10 +269,7 @@ mod tests {
     #[test]
     fn the_newest_chip_at_an_address_stays() {
         let mut bus = bus();
-        bus.attach(Box::new(Memory {
-            byte: 9,
-            ..Memory::default()
-        }));
+        bus.attach(Box::new(Memory { byte: 9, ..Memory::default() }));
         assert_eq!(read(&mut bus), Ok([9, 9]));
         assert!(!bus.set(0x11, "level", 1.0) && !bus.set(0x10, "mood", 1.0));
         assert_eq!(vec![bus.slots.len()], [1]);

@@ -10,11 +10,7 @@ const SHUNT: f64 = 0.1;
 
 /// A simulated INA219 that measures a line through a shunt of 0.1 Ohm.
 pub fn ina219(address: u8) -> Box<dyn Chip + Send> {
-    let mut model = Ina219 {
-        voltage: 12.0,
-        current: 1.0,
-        ..Ina219::default()
-    };
+    let mut model = Ina219 { voltage: 12.0, current: 1.0, ..Ina219::default() };
     model.power_on();
     words(address, model)
 }
@@ -36,11 +32,7 @@ impl Ina219 {
     fn convert(&mut self) {
         let full_scale = 4_000_i16 << (self.configuration >> 11 & 3);
         let shunt = (self.current * SHUNT / 10e-6 + 0.5_f64.copysign(self.current)) as i16;
-        let highest = if self.configuration & 1 << 13 == 0 {
-            4_000
-        } else {
-            8_000
-        };
+        let highest = if self.configuration & 1 << 13 == 0 { 4_000 } else { 8_000 };
         self.shunt = shunt.clamp(-full_scale, full_scale);
         self.bus = ((self.voltage / 4e-3 + 0.5) as u16).min(highest);
         self.ready = true;

@@ -5,10 +5,16 @@
 //! [`Bus::advance`] and breaks things with [`Trouble`]. It has no clock and no threads of its own.
 
 pub mod ads1115;
+pub mod bh1750;
 pub mod bme280;
 mod bus;
 pub mod ina219;
+pub mod ina226;
+pub mod lm75;
+pub mod mcp9808;
 pub mod sht3x;
+pub mod sht4x;
+pub mod tmp117;
 mod wire;
 
 use core::time::Duration;

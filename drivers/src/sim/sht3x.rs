@@ -10,11 +10,7 @@ use super::{Chip, Nack};
 
 /// A simulated SHT3x.
 pub fn sht3x(address: u8) -> Box<dyn Chip + Send> {
-    let mut model = Sht3x {
-        temperature: 20.0,
-        humidity: 50.0,
-        ..Sht3x::default()
-    };
+    let mut model = Sht3x { temperature: 20.0, humidity: 50.0, ..Sht3x::default() };
     model.power_on();
     sensirion(address, model)
 }
@@ -86,10 +82,7 @@ impl Commands for Sht3x {
         match core::mem::take(&mut self.pending) {
             Pending::Nothing => Err(Nack),
             Pending::Status => Ok(vec![self.status]),
-            Pending::Measurement => Ok(vec![
-                code((self.temperature + 45.0) / 175.0),
-                code(self.humidity / 100.0),
-            ]),
+            Pending::Measurement => Ok(vec![code((self.temperature + 45.0) / 175.0), code(self.humidity / 100.0)]),
         }
     }
 }

@@ -63,20 +63,12 @@ pub(super) struct Sensirion<M> {
 
 /// Puts a chip with byte registers on the wire.
 pub(super) fn bytes<M: ByteRegisters + 'static>(address: u8, model: M) -> Box<dyn Chip + Send> {
-    Box::new(Bytes {
-        address,
-        pointer: 0,
-        model,
-    })
+    Box::new(Bytes { address, pointer: 0, model })
 }
 
 /// Puts a chip with word registers on the wire.
 pub(super) fn words<M: WordRegisters + 'static>(address: u8, model: M) -> Box<dyn Chip + Send> {
-    Box::new(Words {
-        address,
-        pointer: 0,
-        model,
-    })
+    Box::new(Words { address, pointer: 0, model })
 }
 
 /// Puts a chip with commands and checksums on the wire.
@@ -158,9 +150,7 @@ impl<M: Commands> Chip for Sensirion<M> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Nack> {
         let width = self.model.command_width().min(bytes.len());
         let (code, data) = bytes.split_at(width);
-        let code = code
-            .iter()
-            .fold(0, |code, &byte| code << 8 | u16::from(byte));
+        let code = code.iter().fold(0, |code, &byte| code << 8 | u16::from(byte));
         let mut arguments = Vec::new();
         for chunk in data.chunks(3) {
             let &[high, low, check] = chunk else {
