@@ -3,6 +3,7 @@
 //! Each file is one kind. A source is told what its channels are called, sends [`Arrival`]s into its [`Feed`] and counts
 //! what it could not read. It filters nothing, stores nothing, and never stops another source.
 
+mod csv;
 mod device;
 mod dice;
 mod grid;
@@ -13,6 +14,8 @@ mod plan;
 mod poll;
 mod scenario;
 mod sim;
+#[cfg(test)]
+mod testing;
 mod thread;
 mod trouble;
 
@@ -210,7 +213,7 @@ type Alone = fn(Draft<'_, '_>) -> Option<Box<dyn Source>>;
 pub const BUSES: &[BusKind] = &[i2c::KIND, sim::KIND];
 
 /// Every driver that is not a device, in the order in which help and documentation list them.
-pub const TABLE: &[Entry] = &[host::ENTRY];
+pub const TABLE: &[Entry] = &[host::ENTRY, csv::ENTRY];
 
 /// Something that delivers readings of one or more sensors until it is told to stop: a bus with its sensors, a file,
 /// a subscription. It opens what it needs by itself, again and again if need be: Weir starts with everything absent.
