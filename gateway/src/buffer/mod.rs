@@ -1,10 +1,289 @@
-//! x
-use crate::config::Section;
-/// x
-pub struct Config;
-impl Config {
-    /// x
-    pub fn read(_s: Option<Section<'_, '_>>) -> Self {
-        Self
+//! The outage buffer: what the pipeline has recorded waits here, in order, until every sink has it.
+//!
+//! See [`Buffer`] for what can be asked of it.
+
+mod block;
+mod fault;
+mod frame;
+mod generation;
+mod identity;
+mod lane;
+mod reader;
+mod ring;
+mod salvage;
+mod standing;
+mod state;
+mod store;
+mod thread;
+
+pub use reader::Reader;
+pub use standing::Account;
+
+use crate::config::{Section, Size, Span};
+use crate::record::{Body, Draft, Record, Seq, Status};
+use identity::{Identity, RESERVED};
+use serde::{Deserialize, Serialize};
+use standing::Standing;
+use state::State;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use store::{Left, Store};
+use thread::{CHECKPOINT, Disk, Inner, Request, Shared, TIMELINE, Worker};
+use tokio::sync::oneshot;
+
+/// `[buffer]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The most that the store may take on disk.
+    pub max_size: Size,
+    /// Data records are on the disk, or at every sink, after this time at the latest. Events are at once.
+    pub commit_every: Span,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { max_size: Size(256 << 20), commit_every: Span(Duration::from_secs(1)) }
     }
 }
+
+impl Config {
+    /// Reads `[buffer]`.
+    pub fn read(section: Option<Section<'_, '_>>) -> Self {
+        let default = Self::default();
+        let Some(mut section) = section else { return default };
+        let max_size = section.take_checked("max_size", "must be at least 8MiB", |s: &Size| s.0 >= 8 << 20);
+        let commit_every = section.take_checked("commit_every", "must be between 100ms and 1h", |s: &Span| {
+            (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&s.0)
+        });
+        section.finish();
+        Self {
+            max_size: max_size.unwrap_or(default.max_size),
+            commit_every: commit_every.unwrap_or(default.commit_every),
+        }
+    }
+}
+
+/// The two logs: events overtake everything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Class {
+    /// Alarms, anomalies, faults.
+    Events = 0,
+    /// Everything else.
+    Data = 1,
+}
+
+const CLASSES: usize = 2;
+
+impl Class {
+    /// Both, by index.
+    pub const ALL: [Self; CLASSES] = [Self::Events, Self::Data];
+
+    /// Where a record belongs.
+    pub fn of(record: &Record) -> Self {
+        if matches!(record.draft.body, Body::Event(_)) { Self::Events } else { Self::Data }
+    }
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| *class as u8 == byte)
+    }
+}
+
+/// A sink, as far as the buffer needs to know it.
+pub struct Subscriber {
+    /// Its name in the configuration; its cursor is kept under it.
+    pub name: Box<str>,
+    /// Which records it wants; asked while the buffer is locked, so it must be quick.
+    pub wants: Box<dyn Fn(&Record) -> bool + Send + Sync>,
+}
+
+/// What was found when the buffer was opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// With the gateway's id and a record's number, the record's name. See [`Buffer::epoch_of`].
+    pub epoch: Arc<str>,
+    /// What receivers should be told: numbers lost unused, damage.
+    pub notices: Vec<Status>,
+    /// The last published filter state.
+    pub checkpoint: Option<Vec<u8>>,
+    /// The counters of the last commit that had some.
+    pub ledger: Option<Vec<u8>>,
+    /// The clock's offsets.
+    pub timeline: Option<Vec<u8>>,
+}
+
+/// What became of everything, for `weir status` and the metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stats {
+    /// By sink.
+    pub sinks: Vec<SinkStats>,
+    /// Records in memory, events and data.
+    pub in_memory: [usize; CLASSES],
+    /// Bytes on disk.
+    pub disk_bytes: u64,
+    /// Commits to disk so far.
+    pub commits: u64,
+    /// Why records are in memory only, if they are.
+    pub trouble: Option<String>,
+}
+
+/// One sink's accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SinkStats {
+    /// Its name.
+    pub name: Box<str>,
+    /// Events and data.
+    pub accounts: [Account; CLASSES],
+    /// Everything up to these numbers is settled.
+    pub cursors: [Seq; CLASSES],
+}
+
+/// Bytes of memory for records of one class, events and data. The oldest go to the disk alone when it is full.
+const ROOM: [usize; CLASSES] = [1 << 20, 4 << 20];
+
+/// The buffer. Cheap to clone; nothing here waits for the disk unless it says so.
+#[derive(Clone)]
+pub struct Buffer {
+    shared: Arc<Shared>,
+}
+
+impl Buffer {
+    /// Opens the store in `dir`, or makes one. It always starts: damage is set aside and reported, and without a usable
+    /// disk records are kept in memory until there is one.
+    pub fn open(dir: &Path, config: &Config, subscribers: Vec<Subscriber>) -> (Self, Opened) {
+        let (store, found, trouble) = match Store::open(dir, config.max_size.0) {
+            Ok((store, found)) => (Some(store), found, None),
+            Err(fault) => {
+                tracing::error!("the buffer works in memory only: {fault}");
+                (
+                    None,
+                    Left { standing: Standing { next: 1, ..Standing::default() }, ..Left::default() },
+                    Some(fault.to_string()),
+                )
+            }
+        };
+        let file = |name| store.as_ref().and_then(|store| store.file(name));
+        let (checkpoint, timeline) = (file(CHECKPOINT), file(TIMELINE));
+        let identity = store.as_ref().map_or_else(Identity::volatile, |store| store.identity.clone());
+        let last = Class::ALL.map(|class| store.as_ref().map_or(0, |store| store.last(class)));
+        let mut notices: Vec<Status> = found
+            .damage
+            .iter()
+            .map(|(from, to, what)| Status::Damaged { from: *from, to: *to, what: what.as_str().into() })
+            .collect();
+        let mut standing = found.standing;
+        let void = if store.is_some() { identity.reserved.saturating_sub(standing.next) } else { 0 };
+        if void > 0 {
+            notices.push(Status::Void { from: standing.next, to: identity.reserved - 1 });
+        }
+        standing.next += void;
+        let epoch = identity.epoch_of(standing.next);
+        let mut state = State::new(&standing, last, subscribers, ROOM);
+        state.count_void(void);
+        let disk = Disk { trouble, bytes: store.as_ref().map_or(0, Store::bytes), commits: 0 };
+        let inner = Inner { state, identity, requests: Default::default(), ended: false, disk };
+        let shared = Shared::new(inner);
+        let mut worker = Worker {
+            shared: shared.clone(),
+            dir: dir.to_owned(),
+            config: config.clone(),
+            store,
+            last_sync: None,
+            retry_at: Instant::now() + Duration::from_secs(5),
+        };
+        worker.reserve();
+        if let Err(error) = std::thread::Builder::new().name("buffer".into()).spawn(move || worker.run()) {
+            tracing::error!("the buffer's thread cannot be started, records stay in memory: {error}");
+        }
+        (Self { shared }, Opened { epoch, notices, checkpoint, ledger: found.ledger, timeline })
+    }
+
+    /// Numbers a record and takes it in. Never waits: when memory and disk are full, the oldest data goes, which is
+    /// counted and announced. An event is committed at once.
+    pub fn append(&self, draft: Draft) -> Seq {
+        let class = if matches!(draft.body, Body::Event(_)) { Class::Events } else { Class::Data };
+        let (seq, wake) = {
+            let mut inner = self.shared.lock();
+            let (seq, wake) = inner.state.append(draft, Instant::now());
+            inner.renew_epoch(seq);
+            (seq, wake || seq + RESERVED / 2 > inner.identity.reserved)
+        };
+        self.shared.arrived[class as usize].notify_waiters();
+        if wake {
+            self.shared.wake();
+        }
+        seq
+    }
+
+    /// The filters' state after everything appended so far; published once all of that is safe.
+    pub fn checkpoint(&self, bytes: Vec<u8>) {
+        self.shared.lock().state.set_checkpoint(bytes, Instant::now());
+        self.shared.wake();
+    }
+
+    /// The counters after everything appended so far; committed together with it.
+    pub fn ledger(&self, bytes: Vec<u8>) {
+        self.shared.lock().state.set_ledger(bytes);
+    }
+
+    /// Stores the clock's offsets. Returns when they are on the disk, or there is no disk.
+    pub async fn put_timeline(&self, bytes: Vec<u8>) {
+        let (reply, done) = oneshot::channel();
+        self.shared.request(Request::Timeline(bytes, reply));
+        drop(done.await);
+    }
+
+    /// A sink's reader of one class, at the first record that it has not settled. An unknown name reads nothing.
+    pub fn reader(&self, subscriber: &str, class: Class) -> Reader {
+        let member = self.shared.lock().state.member(subscriber).unwrap_or(usize::MAX);
+        if let Some(lane) = self.shared.lock().state.lane(member, class) {
+            lane.rewind();
+        }
+        Reader { shared: self.shared.clone(), member, class, ahead: None }
+    }
+
+    /// What has happened that receivers should be told: each is to be appended as a record of the gateway.
+    pub fn take_notices(&self) -> Vec<Status> {
+        self.shared.lock().state.take_notices()
+    }
+
+    /// The epoch of a number. It only changes when the disk has been away for so long that numbers could not be reserved.
+    pub fn epoch_of(&self, seq: Seq) -> Arc<str> {
+        self.shared.lock().identity.epoch_of(seq)
+    }
+
+    /// No more records will be appended: readers come to their end once they have read everything.
+    pub fn end(&self) {
+        self.shared.lock().ended = true;
+        self.shared.arrived.iter().for_each(tokio::sync::Notify::notify_waiters);
+    }
+
+    /// Ends, and returns when everything that sinks have not settled is on the disk.
+    pub async fn close(self) {
+        self.end();
+        let (reply, done) = oneshot::channel();
+        self.shared.request(Request::Close(reply));
+        drop(done.await);
+    }
+
+    /// What became of everything.
+    pub fn stats(&self) -> Stats {
+        let inner = self.shared.lock();
+        let sinks = inner.state.standing().places.into_iter().map(|place| SinkStats {
+            name: place.name,
+            accounts: place.progress.map(|p| p.account),
+            cursors: place.progress.map(|p| p.cursor),
+        });
+        Stats {
+            sinks: sinks.collect(),
+            in_memory: Class::ALL.map(|class| inner.state.in_memory(class)),
+            disk_bytes: inner.disk.bytes,
+            commits: inner.disk.commits,
+            trouble: inner.disk.trouble.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

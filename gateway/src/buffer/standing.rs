@@ -1,0 +1,67 @@
+//! Where every sink stands: its cursors and its account, by class. Committed together with the records.
+
+use super::{CLASSES, Class};
+use crate::record::Seq;
+use serde::{Deserialize, Serialize};
+
+/// What became of the records of one class for one sink. It balances:
+/// `recorded = acknowledged + pending + merged + evicted + rejected + not_for + void`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Account {
+    /// Numbers given out, and numbers lost unused.
+    pub recorded: u64,
+    /// Taken by the far end.
+    pub acknowledged: u64,
+    /// Merged into coarser records for want of room.
+    pub merged: u64,
+    /// Given up for want of room.
+    pub evicted: u64,
+    /// Refused by the far end for good.
+    pub rejected: u64,
+    /// Not wanted by this sink.
+    pub not_for: u64,
+    /// Lost in a crash or by damage.
+    pub void: u64,
+}
+
+impl Account {
+    /// Not yet decided.
+    pub fn pending(&self) -> u64 {
+        let settled = self.acknowledged + self.merged + self.evicted + self.rejected + self.not_for + self.void;
+        self.recorded.saturating_sub(settled)
+    }
+}
+
+/// How far one sink has come in one class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Progress {
+    /// Everything up to here is settled.
+    pub(super) cursor: Seq,
+    /// What became of it.
+    pub(super) account: Account,
+}
+
+/// One sink in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place {
+    /// The sink's name.
+    pub(super) name: Box<str>,
+    /// By class.
+    pub(super) progress: [Progress; CLASSES],
+}
+
+/// Where everybody stands at one commit.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Standing {
+    /// The first number that had not been given out.
+    pub(super) next: Seq,
+    /// Every sink that counts.
+    pub(super) places: Vec<Place>,
+}
+
+impl Standing {
+    /// Up to where everybody has settled a class; everything when there is nobody.
+    pub(super) fn settled(&self, class: Class) -> Seq {
+        self.places.iter().map(|p| p.progress[class as usize].cursor).min().unwrap_or(Seq::MAX)
+    }
+}

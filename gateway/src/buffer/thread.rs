@@ -1,0 +1,294 @@
+//! The one thread that touches the disk. Whatever it meets there, it goes on: what cannot be written stays in memory and
+//! is tried again.
+
+use super::fault::Fault;
+use super::identity::{Identity, RESERVED, new_epoch};
+use super::state::{Commit, State};
+use super::store::{Found, Left, Page, Store};
+use super::{Class, Config};
+use crate::record::{Seq, Status};
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, oneshot};
+
+/// How long a disk that failed is left alone.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// File beside the generations: filter state.
+pub(super) const CHECKPOINT: &str = "checkpoint";
+/// File beside the generations: the clock's offsets.
+pub(super) const TIMELINE: &str = "timeline";
+
+/// What others ask of the thread.
+pub(super) enum Request {
+    /// Records of a class, those after one number until another at least.
+    Read {
+        /// Which log.
+        class: Class,
+        /// The last number known.
+        after: Seq,
+        /// Up to here the disk has what memory has not.
+        until: Seq,
+        /// Where to.
+        reply: oneshot::Sender<Page>,
+    },
+    /// The clock's offsets must be on the disk.
+    Timeline(Vec<u8>, oneshot::Sender<()>),
+    /// Everything must be on the disk; nothing more will come.
+    Close(oneshot::Sender<()>),
+}
+
+/// What all handles, readers and the thread share.
+pub(super) struct Shared {
+    state: Mutex<Inner>,
+    work: Condvar,
+    /// By class: something was appended, or appends have ended.
+    pub(super) arrived: [Notify; super::CLASSES],
+}
+
+/// Under the lock.
+pub(super) struct Inner {
+    /// The bookkeeping.
+    pub(super) state: State,
+    /// Who this store is; numbers below `reserved` may be used.
+    pub(super) identity: Identity,
+    /// What the thread should do.
+    pub(super) requests: VecDeque<Request>,
+    /// No more appends.
+    pub(super) ended: bool,
+    /// Figures about the disk.
+    pub(super) disk: Disk,
+}
+
+impl Inner {
+    /// A number that could not be reserved gets an epoch of its own, so that it is never used twice under one name.
+    pub(super) fn renew_epoch(&mut self, seq: Seq) {
+        if seq == self.identity.reserved {
+            self.identity.epochs.push((seq, new_epoch()));
+        }
+    }
+}
+
+/// Figures about the disk.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Disk {
+    /// Why records are only in memory, if they are.
+    pub(super) trouble: Option<String>,
+    /// Bytes on disk.
+    pub(super) bytes: u64,
+    /// Commits so far; each is at least one sync.
+    pub(super) commits: u64,
+}
+
+impl Shared {
+    pub(super) fn new(inner: Inner) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(inner), work: Condvar::new(), arrived: Default::default() })
+    }
+
+    /// Short, and never held while the disk works.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the thread for something.
+    pub(super) fn request(&self, request: Request) {
+        self.lock().requests.push_back(request);
+        self.work.notify_one();
+    }
+
+    /// Lets the thread look at what is due.
+    pub(super) fn wake(&self) {
+        self.work.notify_one();
+    }
+}
+
+/// The thread's own.
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) dir: PathBuf,
+    pub(super) config: Config,
+    pub(super) store: Option<Store>,
+    pub(super) last_sync: Option<Instant>,
+    pub(super) retry_at: Instant,
+}
+
+/// What the thread does next.
+enum Job {
+    Commit,
+    Request(Request),
+    Reserve,
+    Reopen,
+}
+
+impl Worker {
+    /// Works until the buffer is closed or every handle is gone.
+    pub(super) fn run(mut self) {
+        loop {
+            match self.next_job() {
+                Job::Commit => self.commit(false),
+                Job::Reserve => self.reserve(),
+                Job::Reopen => self.reopen(),
+                Job::Request(Request::Read { class, after, until, reply }) => self.read(class, after, until, reply),
+                Job::Request(Request::Timeline(bytes, reply)) => self.put_timeline(&bytes, reply),
+                Job::Request(Request::Close(reply)) => {
+                    self.close();
+                    let _ = reply.send(());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits for the next thing to do.
+    fn next_job(&self) -> Job {
+        let mut inner = self.shared.lock();
+        loop {
+            let now = Instant::now();
+            let usable = self.store.is_some();
+            let due = inner.state.due(self.last_sync, self.config.commit_every.0).filter(|_| usable);
+            if due.is_some_and(|at| at <= now) {
+                return Job::Commit;
+            }
+            if usable && inner.state.next + RESERVED / 2 > inner.identity.reserved {
+                return Job::Reserve;
+            }
+            if !usable && self.retry_at <= now {
+                return Job::Reopen;
+            }
+            if let Some(request) = self.take_request(&mut inner) {
+                return Job::Request(request);
+            }
+            let until = due.or((!usable).then_some(self.retry_at));
+            let wait = until.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(now));
+            inner = self.shared.work.wait_timeout(inner, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Without a disk, reads wait until it is back.
+    fn take_request(&self, inner: &mut Inner) -> Option<Request> {
+        let can = |request: &Request| self.store.is_some() || !matches!(request, Request::Read { .. });
+        let at = inner.requests.iter().position(can)?;
+        inner.requests.remove(at)
+    }
+
+    fn commit(&mut self, all: bool) {
+        let Some(commit) = self.shared.lock().state.begin_commit(all) else { return };
+        let result = self.write(&commit);
+        let now = Instant::now();
+        self.last_sync = Some(now);
+        let mut inner = self.shared.lock();
+        match result {
+            Ok(bytes) => {
+                inner.state.finish_commit(commit.upto);
+                inner.disk.commits += 1;
+                inner.disk.bytes = bytes;
+            }
+            Err(fault) => {
+                inner.state.fail_commit(commit, now);
+                drop(inner);
+                self.give_up(&fault);
+            }
+        }
+    }
+
+    /// Records first, then the filter state that presupposes them, then what nobody needs is deleted.
+    fn write(&mut self, commit: &Commit) -> Result<u64, Fault> {
+        let Some(store) = &mut self.store else { return Ok(0) };
+        let records = [commit.records[0].as_slice(), commit.records[1].as_slice()];
+        store.commit(records, &commit.standing, commit.ledger.clone())?;
+        if let Some(checkpoint) = &commit.checkpoint {
+            store.put_file(CHECKPOINT, checkpoint)?;
+        }
+        store.release(&commit.standing)?;
+        Ok(store.bytes())
+    }
+
+    pub(super) fn reserve(&mut self) {
+        let upto = self.shared.lock().state.next + RESERVED;
+        let Some(store) = &mut self.store else { return };
+        match store.reserve(upto) {
+            Ok(()) => self.shared.lock().identity = store.identity.clone(),
+            Err(fault) => self.give_up(&fault),
+        }
+    }
+
+    fn read(&mut self, class: Class, after: Seq, until: Seq, reply: oneshot::Sender<Page>) {
+        let Some(store) = &mut self.store else { return };
+        match store.read(class, after, until) {
+            Ok(page) => {
+                self.announce_damage(&page);
+                let _ = reply.send(page);
+            }
+            Err(fault) => {
+                self.shared.lock().requests.push_back(Request::Read { class, after, until, reply });
+                self.give_up(&fault);
+            }
+        }
+    }
+
+    fn announce_damage(&self, page: &Page) {
+        for found in &page.found {
+            if let Found::Lost { from, to, records } = found {
+                let what = format!("{records} records in the store cannot be read any more").into();
+                self.shared.lock().state.announce(Status::Damaged { from: *from, to: *to, what });
+            }
+        }
+    }
+
+    fn put_timeline(&mut self, bytes: &[u8], reply: oneshot::Sender<()>) {
+        let Some(store) = &self.store else {
+            let _ = reply.send(());
+            return;
+        };
+        let result = store.put_file(TIMELINE, bytes);
+        let _ = reply.send(());
+        if let Err(fault) = result {
+            self.give_up(&fault);
+        }
+    }
+
+    /// A database that has failed once is of no more use: it is closed and opened again later.
+    fn give_up(&mut self, fault: &Fault) {
+        tracing::error!("the buffer goes on in memory only: {fault}");
+        drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(self.store.take()))));
+        self.store = None;
+        self.retry_at = Instant::now() + RETRY;
+        self.shared.lock().disk.trouble = Some(fault.to_string());
+    }
+
+    fn reopen(&mut self) {
+        match Store::open(&self.dir, self.config.max_size.0) {
+            Ok((store, found)) => self.resume(store, found),
+            Err(fault) => {
+                self.retry_at = Instant::now() + RETRY;
+                self.shared.lock().disk.trouble = Some(fault.to_string());
+            }
+        }
+    }
+
+    /// The disk is back: what was kept in memory is written by the next commit.
+    fn resume(&mut self, mut store: Store, found: Left) {
+        let mut inner = self.shared.lock();
+        store.identity = inner.identity.clone();
+        for (from, to, what) in found.damage {
+            inner.state.announce(Status::Damaged { from, to, what: what.into() });
+        }
+        inner.disk.trouble = None;
+        drop(inner);
+        self.store = Some(store);
+        self.reserve();
+    }
+
+    fn close(&mut self) {
+        self.commit(true);
+        let next = self.shared.lock().state.next;
+        if let Some(store) = &mut self.store
+            && let Err(fault) = store.reserve(next)
+        {
+            tracing::error!("numbers were reserved that will count as void: {fault}");
+        }
+        self.store = None;
+    }
+}
