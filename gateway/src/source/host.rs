@@ -216,3 +216,74 @@ fn word_of(label: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
     label.trim().chars().take(48).map(plain).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Measured;
+    use crate::source::testing::Bench;
+
+    fn write(root: &Path, path: &str, text: &str) {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// A machine with two processors' worth of files.
+    fn machine() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        write(root, "proc/loadavg", "0.52 0.58 0.59 1/467 12345\n");
+        write(root, "proc/meminfo", "MemTotal: 1000 kB\nMemAvailable:    600 kB\n");
+        write(root, "proc/stat", "cpu  100 0 100 700 100 0 0 0 0 0\ncpu0 1 2 3\n");
+        write(root, "sys/class/thermal/thermal_zone0/type", "cpu-thermal\n");
+        write(root, "sys/class/thermal/thermal_zone0/temp", "48312\n");
+        write(root, "sys/class/thermal/thermal_zone1/type", "cpu-thermal\n");
+        write(root, "sys/class/thermal/thermal_zone1/temp", "51000\n");
+        write(root, "sys/class/hwmon/hwmon0/name", "rpi_volt\n");
+        write(root, "sys/class/hwmon/hwmon0/in0_input", "4980\n");
+        write(root, "sys/class/hwmon/hwmon0/in0_label", "Main Supply\n");
+        write(root, "sys/class/hwmon/hwmon0/fan1_input", "garbage\n");
+        folder
+    }
+
+    fn config(root: &Path) -> String {
+        format!("[sensor.host]\ndriver = \"host\"\nevery = \"20ms\"\nroot = {root:?}\n")
+    }
+
+    #[test]
+    fn everything_the_kernel_shows_becomes_a_channel() {
+        let machine = machine();
+        let mut bench = Bench::start(&config(machine.path()));
+        bench.until(|b| b.values("host/rpi_volt_main_supply").len() == 2);
+        let first = |name: &str| bench.values(name).first().copied();
+        assert_eq!(first("host/load_1m"), Some(0.52));
+        assert_eq!(first("host/memory_available"), Some(614_400.0));
+        assert_eq!(first("host/cpu"), Some(20.0), "since the machine was started");
+        assert_eq!(first("host/cpu_thermal"), Some(48.312));
+        assert_eq!(first("host/cpu_thermal_2"), Some(51.0));
+        assert_eq!(first("host/rpi_volt_main_supply"), Some(4.98));
+        assert!(first("host/disk_free").is_some_and(|share| (0.0..=100.0).contains(&share)));
+        assert_eq!(first("host/rpi_volt_fan1"), None);
+    }
+
+    #[test]
+    fn a_file_that_vanishes_fails_alone_and_comes_back() {
+        let machine = machine();
+        let zone = machine.path().join("sys/class/thermal/thermal_zone0/temp");
+        let mut bench = Bench::start(&config(machine.path()));
+        bench.until(|b| b.values("host/cpu_thermal").len() == 2);
+        fs::remove_file(&zone).unwrap();
+        bench.until(|b| b.failures("host").len() == 2);
+        assert!(bench.failures("host")[0].contains("thermal_zone0/temp cannot be read"));
+        fs::write(&zone, "50000").unwrap();
+        bench.until(|b| b.values("host/cpu_thermal").last() == Some(&50.0));
+    }
+
+    #[test]
+    fn this_machine_has_a_load_whatever_else_it_has() {
+        let mut bench = Bench::start("[sensor.host]\ndriver = \"host\"\nevery = \"20ms\"");
+        bench.until(|b| b.measured("host/load_1m").len() == 1);
+        assert!(matches!(bench.measured("host/load_1m")[..], [Measured::Gauge(load)] if load >= 0.0));
+    }
+}

@@ -127,3 +127,30 @@ fn bus_error(error: &LinuxI2CError) -> BusError {
     };
     errno.map_or(BusError::new(BusFault::Other), BusError::from_errno)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::testing::Bench;
+
+    #[test]
+    fn an_adapter_that_is_not_there_is_said_so_and_tried_again() {
+        let mut bench = Bench::start(
+            "[bus.i2c-9]\nkind = \"i2c\"\ndevice = \"/dev/i2c-none\"\n[sensor.boiler]\ndriver = \"bme280\"\nbus = \"i2c-9\"\nevery = \"20ms\"",
+        );
+        bench.until(|b| b.failures("boiler").len() >= 3);
+        let why = bench.failures("boiler");
+        assert!(
+            why[0].starts_with("the bus has disappeared (error 2)") && why[0].contains("plug the adapter back in"),
+            "{why:?}"
+        );
+        bench.stop();
+    }
+
+    #[test]
+    fn errors_of_the_kernel_keep_their_number() {
+        let io = std::io::Error::from_raw_os_error(13);
+        assert_eq!(bus_error(&LinuxI2CError::Io(io)).kind, BusFault::Permission);
+        assert_eq!(bus_error(&LinuxI2CError::Errno(121)), BusError { kind: BusFault::Absent, errno: Some(121) });
+    }
+}

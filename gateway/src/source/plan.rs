@@ -191,3 +191,107 @@ fn which(fitting: &[String], carries: Carries) -> String {
         ([], Carries::Serial) => "add a bus:\n[bus.port]\nkind = \"serial\"\ndevice = \"/dev/ttyUSB0\"".into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, Problem};
+    use crate::source::testing::Bench;
+    use rstest::rstest;
+
+    const BUS: &str = "[bus.i2c-1]\nkind = \"i2c\"\ndevice = \"/dev/i2c-1\"\n";
+
+    fn sensor(name: &str, keys: &str) -> String {
+        format!("[sensor.{name}]\nbus = \"i2c-1\"\nevery = \"1s\"\n{keys}\n")
+    }
+
+    fn only_problem(sensors: &str) -> Problem {
+        let mut problems = Bench::problems(&format!("{BUS}{sensors}"));
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        problems.remove(0)
+    }
+
+    #[rstest]
+    #[case("driver = \"bme28\"", "[sensor.a]: there is no driver `bme28`", "did you mean `bme280`?")]
+    #[case("driver = \"bme280\"\naddress = 0x04", "`address` in [sensor.a] cannot be 0x04", "")]
+    #[case("driver = \"bme280\"\naddress = 0x44", "`address` in [sensor.a] cannot be 0x44", "")]
+    #[case("driver = \"bme280\"\nadress = 0x76", "[sensor.a] has no key `adress`", "did you mean `address`?")]
+    #[case(
+        "driver = \"bme280\"\nchannel.temprature.x = 1",
+        "[sensor.a.channel.temprature]: a bme280 has no channel `temprature`",
+        "did you mean `temperature`?"
+    )]
+    #[case("driver = \"ads1115\"\ngain = \"9V\"", "`gain` in [sensor.a] is impossible", "")]
+    fn what_is_wrong_with_a_sensor_is_said(#[case] keys: &str, #[case] message: &str, #[case] help: &str) {
+        let problem = only_problem(&sensor("a", keys));
+        assert_eq!(problem.message, message);
+        if !help.is_empty() {
+            assert_eq!(problem.help.as_deref(), Some(help));
+        }
+    }
+
+    #[test]
+    fn two_sensors_cannot_share_an_address() {
+        let problem = only_problem(&(sensor("a", "driver = \"bme280\"") + &sensor("b", "driver = \"bmp280\"")));
+        assert_eq!(problem.label, "[sensor.a] on the same bus has this address already");
+    }
+
+    #[test]
+    fn a_bus_that_is_not_there_or_does_not_fit_is_said_with_what_would() {
+        let problem = only_problem("[sensor.a]\ndriver = \"bme280\"\nbus = \"i2c-2\"\nevery = \"1s\"");
+        assert_eq!(
+            (problem.message.as_str(), problem.help.as_deref()),
+            ("[sensor.a]: there is no [bus.i2c-2]", Some("did you mean `i2c-1`?"))
+        );
+        let problem = only_problem("[sensor.a]\ndriver = \"bme280\"\nevery = \"1s\"");
+        assert_eq!(problem.help.as_deref(), Some("add or change: bus = \"i2c-1\""));
+        let problem = only_problem("[bus.i2c-2]\nkind = \"i2d\"\n");
+        assert_eq!(problem.help.as_deref(), Some("did you mean `i2c`?"));
+    }
+
+    #[test]
+    fn a_polled_sensor_says_how_often() {
+        let problem = only_problem("[sensor.a]\ndriver = \"bme280\"\nbus = \"i2c-1\"");
+        assert_eq!(problem.message, "[sensor.a] does not say how often to read");
+    }
+
+    #[test]
+    fn a_period_shorter_than_a_conversion_is_refused_with_the_arithmetic() {
+        let problem = only_problem("[sensor.a]\ndriver = \"bme280\"\nbus = \"i2c-1\"\nevery = \"2ms\"");
+        assert_eq!(problem.message, "[sensor.a]: a bme280 cannot be read every 2ms");
+        assert!(problem.help.is_some_and(|help| help.contains("ms on the wire")));
+    }
+
+    #[test]
+    fn a_bus_asked_for_more_than_it_can_carry_is_refused_with_the_arithmetic() {
+        let slow = BUS.replace("device", "hertz = 1000\ndevice");
+        let many = sensor("a", "driver = \"bme280\"").replace("1s", "200ms")
+            + &sensor("b", "driver = \"sht3x\"").replace("1s", "200ms");
+        let problems = Bench::problems(&format!("{slow}{many}"));
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].message.starts_with("[bus.i2c-1] is asked for more than it can carry"), "{problems:?}");
+        assert!(problems[0].help.as_ref().is_some_and(|help| help.contains("a: ") && help.contains("every 200ms = ")));
+    }
+
+    #[test]
+    fn many_problems_are_found_in_one_go() {
+        let text =
+            format!("{BUS}{}{}", sensor("a", "driver = \"bme28\""), sensor("b", "driver = \"bme280\"\naddress = 1"));
+        assert_eq!(Bench::problems(&text).len(), 2);
+    }
+
+    #[test]
+    fn every_driver_of_the_table_can_be_planned_on_a_simulated_bus() {
+        for device in weir_drivers::TABLE {
+            if !matches!(device.connection, weir_drivers::Connection::I2c { .. }) {
+                continue;
+            }
+            let text = format!(
+                "[gateway]\nid = \"g\"\n[bus.s]\nkind = \"sim\"\n[sensor.x]\ndriver = \"{}\"\nbus = \"s\"\nevery = \"1m\"\n",
+                device.name
+            );
+            if let Err(report) = Config::parse(&text, "weir.toml") {
+                panic!("{}: {report}", device.name);
+            }
+        }
+    }
+}

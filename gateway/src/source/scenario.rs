@@ -335,3 +335,95 @@ impl From<WrittenFault> for Fault {
         Self { kind: written.kind, times: written.times.unwrap_or(10), when }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Problems;
+    use rstest::rstest;
+    use toml::de::DeTable;
+
+    fn read(text: &str) -> Result<Scenario, Vec<String>> {
+        let problems = Problems::default();
+        let mut section = Section::new("bus.sim", 0..0, DeTable::parse(text).unwrap().into_inner(), &problems);
+        let scenario = Scenario::read(&mut section);
+        section.finish();
+        let said: Vec<_> = problems.into_sorted().into_iter().map(|p| format!("{}: {}", p.message, p.label)).collect();
+        if said.is_empty() { Ok(scenario) } else { Err(said) }
+    }
+
+    fn signal(written: &str) -> Signal {
+        let mut world = read(&format!("value.s.q = {written}")).unwrap().take("s");
+        world.signals.pop().unwrap().1
+    }
+
+    #[rstest]
+    #[case("3", &[(0.0, 3.0), (9.0, 3.0)])]
+    #[case("{ sine = 2, period = \"4s\" }", &[(0.0, 0.0), (1.0, 2.0), (3.0, -2.0), (5.0, 2.0)])]
+    #[case("{ ramp = 10, over = \"10s\", at = \"2s\" }", &[(0.0, 0.0), (7.0, 5.0), (12.0, 10.0), (99.0, 10.0)])]
+    #[case("{ drift = 1, over = \"10s\" }", &[(10.0, 1.0), (100.0, 10.0)])]
+    #[case("{ step = 5, at = \"2s\" }", &[(1.9, 0.0), (2.0, 5.0), (99.0, 5.0)])]
+    #[case("{ step = 5, at = \"2s\", for = \"1s\", every = \"10s\" }", &[(2.5, 5.0), (3.5, 0.0), (12.5, 5.0), (13.5, 0.0)])]
+    #[case("[1, { step = 5, at = \"2s\" }, { constant = 2 }]", &[(0.0, 3.0), (2.0, 8.0)])]
+    fn terms_add_up_over_time(#[case] written: &str, #[case] expected: &[(f64, f64)]) {
+        let mut signal = signal(written);
+        for (t, value) in expected {
+            assert!((signal.at(*t) - value).abs() < 1e-9, "at {t}: {}", signal.at(*t));
+        }
+    }
+
+    #[test]
+    fn noise_is_the_same_for_the_same_seed_and_another_for_each_quantity() {
+        let story = |text: &str| {
+            let mut world = read(text).unwrap().take("s");
+            world.signals.iter_mut().map(|(_, s)| (s.at(0.0), s.at(1.0))).collect::<Vec<_>>()
+        };
+        let both = "seed = 5\nvalue.s = { a = { noise = 1 }, b = { noise = 1 } }";
+        assert_eq!(story(both), story(both));
+        assert_ne!(story(both)[0], story(both)[1]);
+    }
+
+    #[test]
+    fn a_column_is_played_over_and_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("day.csv");
+        std::fs::write(&path, "t,level\n0,5\n1,6\n2,oops\n3,7\n").unwrap();
+        let mut signal = signal(&format!("{{ csv = {path:?}, column = \"level\", every = \"2s\" }}"));
+        assert_eq!([0.0, 2.0, 4.0, 6.0].map(|t| signal.at(t)), [5.0, 6.0, 7.0, 5.0]);
+    }
+
+    #[test]
+    fn faults_come_at_their_times_and_again() {
+        let mut scenario = read(
+            "[[fault]]\nsensor = \"s\"\nkind = \"slow\"\ntimes = 3\nat = \"10s\"\nfor = \"5s\"\nevery = \"1m\"\n[[fault]]\nkind = \"bus-stuck\"\nat = \"1s\"",
+        )
+        .unwrap();
+        let world = scenario.take("s");
+        let at = |t| world.fault(t).map(|f| (f.kind, f.times));
+        assert_eq!(
+            [9.0, 10.0, 15.0, 71.0].map(at),
+            [None, Some((FaultKind::Slow, 3)), None, Some((FaultKind::Slow, 3))]
+        );
+        assert!(active(&scenario.everywhere, 1e6).is_some());
+    }
+
+    #[rstest]
+    #[case("{ sine = 2 }", "`period` is missing")]
+    #[case("{ sine = 2, noise = 1, period = \"1s\" }", "exactly one of")]
+    #[case("{ csv = \"/nowhere.csv\", column = \"a\" }", "/nowhere.csv cannot be read")]
+    #[case("{ csv = \"/nowhere.csv\" }", "needs `column`")]
+    #[case("{ sinus = 2 }", "expected a number, a term")]
+    fn what_cannot_be_simulated_is_said(#[case] written: &str, #[case] message: &str) {
+        let said = read(&format!("value.s.q = {written}")).unwrap_err();
+        assert!(said[0].contains(message), "{said:?}");
+    }
+
+    #[test]
+    fn problems_of_a_file_name_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plant.toml");
+        std::fs::write(&path, "seed = 1\nsed = 2\n").unwrap();
+        let said = read(&format!("scenario = {path:?}")).unwrap_err();
+        assert!(said[0].contains("plant.toml cannot be used: line 2: [scenario] has no key `sed`"), "{said:?}");
+    }
+}

@@ -95,3 +95,102 @@ fn trouble(fault: &Fault) -> Option<Trouble> {
         FaultKind::BusStuck => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::source::testing::Bench;
+
+    const BOILER: &str = r#"
+        [bus.sim]
+        kind = "sim"
+        value.boiler = { temperature = [70, { step = 20, at = "5s" }], humidity = 40, pressure = 100000 }
+        value.tank = { temperature = 15, humidity = 60 }
+        [sensor.boiler]
+        driver = "bme280"
+        bus = "sim"
+        address = 0x76
+        every = "1s"
+        [sensor.tank]
+        driver = "sht3x"
+        bus = "sim"
+        address = 0x44
+        every = "1s"
+    "#;
+
+    fn near(values: &[f64], expected: f64) -> bool {
+        !values.is_empty() && values.iter().all(|v| (v - expected).abs() < 0.1)
+    }
+
+    #[test]
+    fn chips_sense_what_the_scenario_says_when_it_says_so() {
+        let mut bench = Bench::simulated(BOILER);
+        bench.until(|b| b.values("boiler/temperature").len() == 10);
+        let values = bench.values("boiler/temperature");
+        assert!(near(&values[..5], 70.0) && near(&values[6..], 90.0), "{values:?}");
+        assert!(near(&bench.values("tank/temperature"), 15.0));
+    }
+
+    #[test]
+    fn polls_stay_on_their_grid() {
+        let mut bench = Bench::simulated(BOILER);
+        bench.until(|b| b.values("tank/temperature").len() == 10);
+        let times: Vec<_> = bench.gauges("tank/temperature").iter().map(|(at, _)| *at).collect();
+        assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 1_000_000_000), "{times:?}");
+    }
+
+    #[test]
+    fn a_chip_that_vanishes_leaves_the_others_alone_and_comes_back_by_itself() {
+        let faults = "[[bus.sim.fault]]\nsensor = \"boiler\"\nkind = \"unplug\"\nat = \"3s\"\nfor = \"20s\"";
+        let mut bench = Bench::simulated(&format!("{BOILER}{faults}"));
+        bench.until(|b| b.values("tank/temperature").len() == 100);
+        bench.stop();
+        assert_eq!(bench.failures("tank"), Vec::<String>::new());
+        assert_eq!(bench.missed("tank"), 0);
+        let why = bench.failures("boiler");
+        assert!(
+            why[0].starts_with("no answer from the device (error 121)") && why[0].contains("`weir scan`"),
+            "{why:?}"
+        );
+        assert!((4..=7).contains(&why.len()), "backs off: {why:?}");
+        let read = bench.values("boiler/temperature").len() as u64;
+        assert!(read >= 60, "is back");
+        let due = read + why.len() as u64 + bench.missed("boiler");
+        let at_tank = (bench.values("tank/temperature").len() as u64).abs_diff(due);
+        assert!(at_tank <= 1, "every poll is accounted for: {due}");
+    }
+
+    #[test]
+    fn a_stuck_bus_fails_everybody_until_it_is_free() {
+        let faults = "[[bus.sim.fault]]\nkind = \"bus-stuck\"\nat = \"3s\"\nfor = \"2s\"";
+        let mut bench = Bench::simulated(&format!("{BOILER}{faults}"));
+        bench.until(|b| b.values("tank/temperature").len() >= 20 && b.values("boiler/temperature").len() >= 20);
+        for sensor in ["boiler", "tank"] {
+            assert!(
+                bench.failures(sensor)[0].starts_with("the bus is stuck (error 16)"),
+                "{:?}",
+                bench.failures(sensor)
+            );
+        }
+    }
+
+    #[test]
+    fn damaged_answers_are_failures_and_never_values() {
+        let faults = "[[bus.sim.fault]]\nsensor = \"tank\"\nkind = \"damage\"\nat = \"2s\"\nfor = \"3s\"";
+        let mut bench = Bench::simulated(&format!("{BOILER}{faults}"));
+        bench.until(|b| b.values("tank/temperature").len() == 20);
+        assert!(near(&bench.values("tank/temperature"), 15.0));
+        assert!(bench.failures("tank").iter().any(|why| why.contains("checksum")), "{:?}", bench.failures("tank"));
+    }
+
+    #[test]
+    fn a_scenario_that_cannot_be_played_is_a_problem_of_the_configuration() {
+        let said = |extra: &str| {
+            Bench::problems(&format!("{BOILER}{extra}")).into_iter().map(|p| p.message).collect::<Vec<_>>()
+        };
+        assert_eq!(said("[bus.sim.value.tank2]\ntemperature = 1"), ["the scenario of [bus.sim] speaks of `tank2`"]);
+        assert_eq!(
+            said("[[bus.sim.fault]]\nsensor = \"tank\"\nkind = \"explode\"\nat = \"1s\""),
+            ["`fault` in [bus.sim] cannot be used"]
+        );
+    }
+}
