@@ -7,7 +7,7 @@ use super::i2c::Sensor;
 use crate::config::Section;
 use serde::Deserialize;
 use std::time::Duration;
-use weir_drivers::{Connection, Entry, Error, Measurements, OptionError, Options, Setting, Value, sim};
+use weir_drivers::{Accepts, Connection, Entry, Error, Measurements, OptionError, Options, Setting, Value, sim};
 
 /// The addresses that a 7-bit device may have (NXP UM10204, table 4).
 const ADDRESSES: std::ops::RangeInclusive<u8> = 0x08..=0x77;
@@ -91,6 +91,10 @@ pub(super) fn read_options(section: &mut Section<'_, '_>, settings: &'static [Se
         let Some(written) = section.take_spanned::<Written>(setting.key) else { continue };
         let place = written.span();
         let value = match written.into_inner() {
+            // `rate = 128` is as good as `rate = "128"`.
+            Written::Number(number) if matches!(setting.accepts, Accepts::Word { .. }) => {
+                Value::Word(number.to_string())
+            }
             Written::Number(number) => Value::Number(number),
             Written::Word(word) => Value::Word(word),
             Written::Words(words) => Value::Words(words),

@@ -39,7 +39,7 @@ enum Place {
     /// A line of /proc/meminfo, times a factor.
     Memory { path: PathBuf, key: &'static str },
     /// Share of the processors' time that was not idle since the last look.
-    Busy { path: PathBuf, last: Option<(u64, u64)> },
+    Busy { path: PathBuf, last: Ticks },
     /// Share of a disk that is free for ordinary users.
     Free { path: PathBuf },
 }
@@ -111,14 +111,32 @@ fn memory(path: &Path, key: &str) -> Result<f64, String> {
 }
 
 /// The first line of /proc/stat counts ticks of user, nice, system, idle, iowait, … (man 5 proc). Guests are in user already.
-fn busy(path: &Path, last: &mut Option<(u64, u64)>) -> Result<f64, String> {
+fn busy(path: &Path, last: &mut Ticks) -> Result<f64, String> {
     let text = text(path)?;
     let ticks: Vec<u64> = text.split_whitespace().skip(1).take(8).map_while(|w| w.parse().ok()).collect();
     let [_, _, _, idle, iowait, ..] = ticks[..] else { return Err(format!("{} has another form", path.display())) };
-    let (idle, total) = (idle + iowait, ticks.iter().sum::<u64>());
-    let (idle_before, total_before) = last.replace((idle, total)).unwrap_or((0, 0));
-    let passed = total.saturating_sub(total_before).max(1) as f64;
-    Ok((100.0 * (1.0 - idle.saturating_sub(idle_before) as f64 / passed)).clamp(0.0, 100.0))
+    Ok(last.busy_since(idle + iowait, ticks.iter().sum()))
+}
+
+/// What the processors had done when they were last looked at.
+#[derive(Default)]
+struct Ticks {
+    idle: u64,
+    total: u64,
+    busy: f64,
+}
+
+impl Ticks {
+    /// Percent; as before if no tick has passed.
+    fn busy_since(&mut self, idle: u64, total: u64) -> f64 {
+        let passed = total.saturating_sub(self.total);
+        if passed > 0 {
+            let busy = passed.saturating_sub(idle.saturating_sub(self.idle));
+            self.busy = 100.0 * busy as f64 / passed as f64;
+        }
+        (self.idle, self.total) = (idle, total);
+        self.busy
+    }
 }
 
 /// Everything that can be read now. What appears later needs a restart.
@@ -133,7 +151,7 @@ fn discover(root: &Path, disks: &[PathBuf]) -> Vec<Probe> {
             declared: Declared::gauge("memory_available", "By"),
             place: Place::Memory { path: proc.join("meminfo"), key: "MemAvailable:" },
         },
-        percent("cpu", Place::Busy { path: proc.join("stat"), last: None }),
+        percent("cpu", Place::Busy { path: proc.join("stat"), last: Ticks::default() }),
     ];
     probes.extend(disks.iter().map(|disk| {
         let name = format!("disk_free{}", disk.to_string_lossy().trim_end_matches('/').replace('/', "_"));

@@ -220,7 +220,7 @@ mod tests {
         "[sensor.a.channel.temprature]: a bme280 has no channel `temprature`",
         "did you mean `temperature`?"
     )]
-    #[case("driver = \"ads1115\"\ngain = \"9V\"", "`gain` in [sensor.a] is impossible", "")]
+    #[case("driver = \"ads1115\"\nrange = \"9V\"", "`range` in [sensor.a] is impossible", "")]
     fn what_is_wrong_with_a_sensor_is_said(#[case] keys: &str, #[case] message: &str, #[case] help: &str) {
         let problem = only_problem(&sensor("a", keys));
         assert_eq!(problem.message, message);

@@ -135,7 +135,7 @@ mod tests {
         let mut bench = Bench::simulated(BOILER);
         bench.until(|b| b.values("tank/temperature").len() == 10);
         let times: Vec<_> = bench.gauges("tank/temperature").iter().map(|(at, _)| *at).collect();
-        assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 1_000_000_000), "{times:?}");
+        assert!(times[1..].windows(2).all(|pair| pair[1] - pair[0] == 1_000_000_000), "{times:?}");
     }
 
     #[test]
