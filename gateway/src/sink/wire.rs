@@ -264,7 +264,15 @@ mod tests {
 
     #[test]
     fn the_gateway_about_itself() {
-        let status = Status::Coverage { sink: "plant".into(), from: 3, to: 9, sent: 5, not_for_you: 1, rejected: 1 };
+        let status = Status::Coverage {
+            sink: "plant".into(),
+            lane: "live".into(),
+            from: 3,
+            to: 9,
+            sent: 5,
+            not_for_you: 1,
+            rejected: 1,
+        };
         assert!(line(1, Body::Status(status)).contains(
             r#""status":"coverage","from":3,"to":9,"sink":"plant","sent":5,"not_for_you":1,"rejected":1,"clock""#
         ));
