@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Reading;
+use crate::settings::positive;
+use crate::{Reading, SettingsError};
 
 /// Readings that the largest window holds.
 pub const WINDOW: usize = 7;
@@ -38,6 +39,18 @@ pub enum Settings {
 }
 
 impl Settings {
+    pub(crate) fn check(self) -> Result<(), SettingsError> {
+        match self {
+            Self::Hampel { window, .. } | Self::Median { window } if !matches!(window, 3 | 5 | 7) => {
+                Err(SettingsError::CleanWindow(window))
+            }
+            Self::Hampel { sigma, .. } => positive("the sigma of a hampel filter", Some(sigma)),
+            Self::Ema { share } if share > 1.0 => Err(SettingsError::EmaShare(share)),
+            Self::Ema { share } => positive("the share of a moving average", Some(share)),
+            Self::Median { .. } | Self::None => Ok(()),
+        }
+    }
+
     /// Readings on either side that decide on one.
     const fn half(self) -> usize {
         match self {

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Log, Notice};
-use crate::{Class, Nanos, Output, Phase, Quality, Reading, Reason};
+use crate::settings::positive;
+use crate::{Class, Nanos, Output, Phase, Quality, Reading, Reason, SettingsError};
 
 /// A value beyond this is no measurement; within it, no sum of squares overflows.
 pub const LARGEST: f64 = 1e100;
@@ -24,6 +25,16 @@ pub struct Settings {
 }
 
 impl Settings {
+    pub(crate) fn check(&self) -> Result<(), SettingsError> {
+        positive("stuck", self.stuck.map(|time| time as f64))?;
+        positive("stale", self.stale.map(|time| time as f64))?;
+        positive("rate", self.rate)?;
+        match self.range {
+            Some((lo, hi)) if !(lo < hi) => Err(SettingsError::EmptyRange(lo, hi)),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether this can be a measurement at all.
     pub(crate) fn admits(&self, reading: Reading) -> bool {
         reading.quality < Quality::Invalid && self.impossible(reading.value).is_none()

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Log, Notice};
-use crate::{Class, Nanos, Output, Phase, Reason};
+use crate::settings::positive;
+use crate::{Class, Nanos, Output, Phase, Reason, SettingsError};
 
 /// A limit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,25 @@ pub enum Side {
 }
 
 impl Alarm {
+    pub(super) fn check(&self, range: Option<(f64, f64)>) -> Result<(), SettingsError> {
+        let Self { limit, hysteresis, delay, .. } = *self;
+        if !limit.is_finite() {
+            return Err(SettingsError::NoNumber("an alarm limit"));
+        }
+        if hysteresis != 0.0 {
+            positive("hysteresis, if set,", Some(hysteresis))?;
+        }
+        if delay < 0 {
+            return Err(SettingsError::NotPositive("the delay of an alarm, if set,"));
+        }
+        let (lo, hi) = range.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
+        let reachable = match self.side {
+            Side::High => limit < hi,
+            Side::Low => limit > lo,
+        };
+        if reachable { Ok(()) } else { Err(SettingsError::AlarmOutsideRange(limit, lo, hi)) }
+    }
+
     /// How far the value is on the wrong side.
     fn excess(&self, value: f64) -> f64 {
         match self.side {

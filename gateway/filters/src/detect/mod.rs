@@ -7,7 +7,7 @@ mod tuned;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Episode, Log};
-use crate::{Nanos, Output, Reason, Settings as Channel};
+use crate::{Nanos, Output, Reason, Settings as Channel, SettingsError};
 use auto::Auto;
 use limit::Watch;
 pub use limit::{Alarm, Side};
@@ -28,6 +28,20 @@ pub struct Settings {
     pub alarms: heapless::Vec<Alarm, ALARMS>,
     /// Detectors that somebody tuned.
     pub detectors: heapless::Vec<Detector, DETECTORS>,
+}
+
+impl Settings {
+    pub(crate) fn check(&self, range: Option<(f64, f64)>) -> Result<(), SettingsError> {
+        self.alarms.iter().try_for_each(|alarm| alarm.check(range))?;
+        self.detectors.iter().try_for_each(Detector::check)?;
+        let limits = |side| self.alarms.iter().filter(move |alarm| alarm.side == side).map(|alarm| alarm.limit);
+        for low in limits(Side::Low) {
+            if let Some(high) = limits(Side::High).find(|&high| low >= high) {
+                return Err(SettingsError::AlarmsOverlap(low, high));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What a detector has to say of a reading; only said if `score` >= 1.0.

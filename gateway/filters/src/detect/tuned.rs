@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Verdict;
-use crate::{Nanos, Reason};
+use crate::settings::positive;
+use crate::{Nanos, Reason, SettingsError};
 
 /// Readings before a verdict.
 const WARM: u32 = 30;
@@ -35,6 +36,19 @@ pub enum Detector {
         /// Sum of deviations beyond the slack that is an anomaly.
         limit: f64,
     },
+}
+
+impl Detector {
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
+        match *self {
+            Self::ZScore { sigma } => positive("the sigma of a z-score", Some(sigma)),
+            Self::Rate { limit } => positive("the limit of a rate", Some(limit)),
+            Self::Cusum { slack, limit } => {
+                positive("the slack of a cusum", Some(slack))?;
+                positive("the limit of a cusum", Some(limit))
+            }
+        }
+    }
 }
 
 /// State of one such detector.

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::scale::Scale;
-use crate::Settings;
+use crate::settings::positive;
+use crate::{Settings, SettingsError};
 
 /// The part of an `auto` bound that noise makes is at most this share of the span.
 const NOISE_CAP: f64 = 0.1;
@@ -31,6 +32,18 @@ impl Default for Bound {
 }
 
 impl Bound {
+    pub(super) fn check(self, span: Option<f64>) -> Result<(), SettingsError> {
+        match self {
+            Self::Absolute(bound) => positive("the bound", Some(bound)),
+            Self::Share(_) if span.is_none() => Err(SettingsError::NoSpan),
+            Self::Share(share) => positive("the bound", Some(share)),
+            Self::Auto { share, noise } => {
+                positive("the bound's share of the span", Some(share))?;
+                if noise == 0.0 { Ok(()) } else { positive("the bound's multiple of the noise", Some(noise)) }
+            }
+        }
+    }
+
     /// The bound in the channel's unit, as far as its scale is known.
     pub(super) fn resolve(self, channel: &Settings, scale: &Scale) -> f64 {
         let span = channel.span.unwrap_or_else(|| scale.range());

@@ -247,11 +247,6 @@ impl Funnel {
     }
 
     fn send(&self, place: Place, emit: Emit<'_>) {
-        emit(Knot { at: self.origin.saturating_add(nearest(place.t)), value: place.v });
+        emit(Knot { at: self.origin.saturating_add(libm::round(place.t) as Nanos), value: place.v });
     }
-}
-
-/// Nearest integer; `f64::round` needs std.
-fn nearest(t: f64) -> Nanos {
-    (t + if t < 0.0 { -0.5 } else { 0.5 }) as Nanos
 }

@@ -11,7 +11,8 @@ mod scale;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Counts, Nanos, Output, Quality, Reading, Sample, Settings as Channel};
+use crate::settings::positive;
+use crate::{Counts, Nanos, Output, Quality, Reading, Sample, Settings as Channel, SettingsError};
 pub use bound::Bound;
 use deadband::Deadband;
 use door::Door;
@@ -36,6 +37,13 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self { method: Method::Funnel(Bound::default()), heartbeat: Some(900_000_000_000) }
+    }
+}
+
+impl Settings {
+    pub(crate) fn check(&self, span: Option<f64>) -> Result<(), SettingsError> {
+        positive("heartbeat", self.heartbeat.map(|time| time as f64))?;
+        self.method.bound().map_or(Ok(()), |bound| bound.check(span))
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Pane, Summary};
-use crate::{Nanos, Output, Reading};
+use crate::{Nanos, Reading};
 
 /// Where windows begin and end.
 #[derive(Clone, Copy)]
@@ -52,7 +52,7 @@ impl Clocked {
         panes: &mut [Pane],
         last: Option<Reading>,
         reading: Reading,
-        out: &mut dyn FnMut(Output),
+        out: &mut dyn FnMut(Summary),
     ) {
         let start = grid.start(reading.at);
         if let Some(last) = last {
@@ -82,7 +82,7 @@ impl Clocked {
     }
 
     /// Closes the windows that are over.
-    pub(super) fn close_until(&mut self, grid: Grid, panes: &mut [Pane], now: Nanos, out: &mut dyn FnMut(Output)) {
+    pub(super) fn close_until(&mut self, grid: Grid, panes: &mut [Pane], now: Nanos, out: &mut dyn FnMut(Summary)) {
         let Some(next) = self.next else { return };
         if !grid.is_over(next, now) {
             return;
@@ -92,7 +92,7 @@ impl Clocked {
     }
 
     /// Closes everything that is open, as partial.
-    pub(super) fn interrupt(&mut self, grid: Grid, panes: &mut [Pane], out: &mut dyn FnMut(Output)) {
+    pub(super) fn interrupt(&mut self, grid: Grid, panes: &mut [Pane], out: &mut dyn FnMut(Summary)) {
         self.close(grid, panes, true, |_| true, out);
         self.next = None;
     }
@@ -105,7 +105,7 @@ impl Clocked {
         panes: &mut [Pane],
         partial: bool,
         over: impl Fn(Nanos) -> bool,
-        out: &mut dyn FnMut(Output),
+        out: &mut dyn FnMut(Summary),
     ) -> Nanos {
         let Some(mut start) = self.next else { return 0 };
         for _ in 0..panes.len() {
@@ -115,7 +115,7 @@ impl Clocked {
             let mut window = put_together(grid, panes, start);
             window.partial = partial;
             if window.count > 0 {
-                out(Output::Summary(window));
+                out(window);
             }
             if let Some(pane) = held(grid, panes, start) {
                 *pane = Pane::default();

@@ -1,5 +1,6 @@
 //! Last stage: windows over the cleaned readings. Sees every valid reading, whatever was reported.
 
+mod aggregate;
 mod clocked;
 mod pane;
 mod run;
@@ -7,7 +8,9 @@ mod summary;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Nanos, Output, Reading, Settings as Channel};
+use crate::settings::positive;
+use crate::{Nanos, Output, Reading, Settings as Channel, SettingsError};
+pub use aggregate::{Aggregate, Aggregates};
 use clocked::{Clocked, Grid};
 pub use pane::Pane;
 pub use summary::{Point, Summary};
@@ -24,6 +27,17 @@ pub struct Settings {
     pub windows: heapless::Vec<Window, WINDOWS>,
     /// How long a window waits for readings that come out of order.
     pub grace: Nanos,
+    /// The figures that every summary is to tell.
+    pub aggregates: Aggregates,
+}
+
+impl Settings {
+    pub(crate) fn check(&self) -> Result<(), SettingsError> {
+        if self.grace < 0 {
+            return Err(SettingsError::NotPositive("grace, if set,"));
+        }
+        self.windows.iter().try_for_each(|window| window.check(self.grace))
+    }
 }
 
 /// How time is cut.
@@ -54,11 +68,31 @@ pub enum Window {
 }
 
 impl Window {
-    /// Panes that its open windows need.
+    fn check(self, grace: Nanos) -> Result<(), SettingsError> {
+        let size = match self {
+            Self::Tumbling { width } => width,
+            Self::Hopping { hop, width } => hop.min(width),
+            Self::Session { gap } => gap,
+            Self::Count { readings } => Nanos::from(readings),
+        };
+        positive("the size of a window", Some(size as f64))?;
+        match self {
+            Self::Hopping { hop, width } if width % hop != 0 => Err(SettingsError::BrokenHops),
+            _ if self.needed(grace) > PANES => Err(SettingsError::TooManyPanes(self.needed(grace))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Panes that its open windows get.
     pub(crate) fn panes(self, grace: Nanos) -> usize {
+        self.needed(grace).clamp(1, PANES)
+    }
+
+    /// Panes that its open windows need.
+    fn needed(self, grace: Nanos) -> usize {
         let Some((hop, width)) = self.hop_and_width() else { return 1 };
-        let open = width.saturating_add(grace).saturating_add(hop - 1) / hop;
-        usize::try_from(open).map_or(PANES, |open| open.clamp(1, PANES))
+        let open = width.saturating_add(grace.max(0)).saturating_add(hop - 1) / hop;
+        usize::try_from(open).unwrap_or(usize::MAX)
     }
 
     fn hop_and_width(self) -> Option<(Nanos, Nanos)> {
@@ -94,6 +128,7 @@ impl Summarise {
         reading: Reading,
         out: &mut dyn FnMut(Output),
     ) {
+        let out = &mut told(channel, out);
         let last = self.last.replace(reading).filter(|last| {
             let pause = reading.at.saturating_sub(last.at);
             pause > 0 && channel.gap().is_none_or(|gap| pause <= gap)
@@ -118,6 +153,7 @@ impl Summarise {
 
     /// Closes the windows whose time, and grace, is over.
     pub(crate) fn tick(&mut self, channel: &Channel, panes: &mut [Pane], now: Nanos, out: &mut dyn FnMut(Output)) {
+        let out = &mut told(channel, out);
         self.each(channel, panes, |clocked, window, panes| match window.grid(channel) {
             Some(grid) => clocked.close_until(grid, panes, now, out),
             None => run::tick(window, panes, now, out),
@@ -127,6 +163,7 @@ impl Summarise {
     /// Closes all windows as partial.
     pub(crate) fn interrupt(&mut self, channel: &Channel, panes: &mut [Pane], out: &mut dyn FnMut(Output)) {
         self.last = None;
+        let out = &mut told(channel, out);
         self.each(channel, panes, |clocked, window, panes| match window.grid(channel) {
             Some(grid) => clocked.interrupt(grid, panes, out),
             None => run::interrupt(panes, out),
@@ -147,4 +184,10 @@ impl Summarise {
             panes = rest;
         }
     }
+}
+
+/// Where closed windows go, with the figures that they are to tell.
+fn told(channel: &Channel, out: &mut dyn FnMut(Output)) -> impl FnMut(Summary) {
+    let aggregates = channel.summarise.aggregates;
+    move |summary| out(Output::Summary(Summary { aggregates, ..summary }))
 }

@@ -1,7 +1,7 @@
 //! Windows cut by the readings themselves: sessions and counts. All there is to know is in their one pane.
 
-use super::{Pane, Window};
-use crate::{Nanos, Output, Reading};
+use super::{Pane, Summary, Window};
+use crate::{Nanos, Reading};
 
 /// Takes a reading in order; `last` is the one it is joined to.
 pub(super) fn push(
@@ -9,7 +9,7 @@ pub(super) fn push(
     panes: &mut [Pane],
     last: Option<Reading>,
     reading: Reading,
-    out: &mut dyn FnMut(Output),
+    out: &mut dyn FnMut(Summary),
 ) {
     tick(window, panes, reading.at, out);
     let Some(pane) = panes.first_mut() else { return };
@@ -40,7 +40,7 @@ pub(super) fn push_late(panes: &mut [Pane], reading: Reading) -> bool {
 }
 
 /// Ends a session after its silence.
-pub(super) fn tick(window: Window, panes: &mut [Pane], now: Nanos, out: &mut dyn FnMut(Output)) {
+pub(super) fn tick(window: Window, panes: &mut [Pane], now: Nanos, out: &mut dyn FnMut(Summary)) {
     if let (Window::Session { gap }, Some(pane)) = (window, panes.first_mut())
         && !pane.is_free()
         && now.saturating_sub(pane.summary.last.at) > gap
@@ -50,14 +50,14 @@ pub(super) fn tick(window: Window, panes: &mut [Pane], now: Nanos, out: &mut dyn
 }
 
 /// Closes what is open, as partial.
-pub(super) fn interrupt(panes: &mut [Pane], out: &mut dyn FnMut(Output)) {
+pub(super) fn interrupt(panes: &mut [Pane], out: &mut dyn FnMut(Summary)) {
     if let Some(pane) = panes.first_mut().filter(|pane| !pane.is_free()) {
         close(pane, true, out);
     }
 }
 
-fn close(pane: &mut Pane, partial: bool, out: &mut dyn FnMut(Output)) {
+fn close(pane: &mut Pane, partial: bool, out: &mut dyn FnMut(Summary)) {
     let mut window = core::mem::take(pane).summary;
     window.partial = partial;
-    out(Output::Summary(window));
+    out(window);
 }

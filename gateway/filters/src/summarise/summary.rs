@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Aggregates;
 use crate::{Nanos, Quality};
 
 /// A value at a time.
@@ -47,6 +48,8 @@ pub struct Summary {
     pub quality: Quality,
     /// Cut short: restart, clock step, gap, end.
     pub partial: bool,
+    /// The figures that the channel is to tell.
+    pub aggregates: Aggregates,
 }
 
 impl Summary {
@@ -81,6 +84,7 @@ impl Summary {
         self.width = end.saturating_sub(self.start);
         self.expected = self.expected.saturating_add(other.expected);
         self.partial |= other.partial;
+        self.aggregates = self.aggregates.or(other.aggregates);
         self.integral += other.integral;
         self.covered = self.covered.saturating_add(other.covered);
         if other.count > 0 {
@@ -124,9 +128,15 @@ impl Summary {
         if self.count < 2 { 0.0 } else { self.m2 / f64::from(self.count - 1) }
     }
 
+    /// Sample standard deviation of the readings; 0 below two readings.
+    #[must_use]
+    pub fn deviation(&self) -> f64 {
+        libm::sqrt(self.variance())
+    }
+
     /// Mean over time: the integral by the covered time; the plain mean without any.
     #[must_use]
-    pub fn mean_over_time(&self) -> f64 {
+    pub fn time_mean(&self) -> f64 {
         if self.covered > 0 { self.integral / (self.covered as f64 / 1e9) } else { self.mean }
     }
 
