@@ -87,3 +87,23 @@ pub(super) fn anomaly() -> Event {
         reason: "range over 32 readings is 1.8 times the largest seen".into(),
     }
 }
+
+/// The address of a real server, or a loud skip of the test `name` (see tests/README.md).
+pub(super) fn server(variable: &str, name: &str) -> Option<String> {
+    let address = std::env::var(variable).ok();
+    if address.is_none() {
+        let line = format!("{name}: {variable} is not set");
+        if let Some(list) = std::env::var_os("WEIR_TEST_SKIPPED") {
+            let mut list = std::fs::OpenOptions::new().append(true).create(true).open(list).unwrap();
+            std::io::Write::write_all(&mut list, format!("{line}\n").as_bytes()).unwrap();
+        }
+        // Not through the test harness's capture: a skip must be seen.
+        std::io::Write::write_all(&mut std::io::stderr(), format!("skipped {line}\n").as_bytes()).unwrap();
+    }
+    address
+}
+
+/// A name that no other test uses on the shared servers.
+pub(super) fn unique(name: &str) -> String {
+    format!("{name}-{}-{:x}", std::process::id(), crate::sys::random() as u32)
+}

@@ -7,6 +7,9 @@
 mod file;
 #[cfg(test)]
 mod fixture;
+mod mqtt;
+mod secret;
+mod tls;
 pub mod wire;
 
 use crate::clock::Trust;
@@ -18,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Every kind of sink, in the order in which help and documentation list them.
-pub const TABLE: &[Entry] = &[file::ENTRY];
+pub const TABLE: &[Entry] = &[mqtt::ENTRY, file::ENTRY];
 
 /// A row of [`TABLE`].
 pub struct Entry {

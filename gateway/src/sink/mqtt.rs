@@ -1,0 +1,251 @@
+//! MQTT 5 with QoS 1: one message per record, one PUBACK per message.
+//!
+//! Guaranteed: an accepted record was acknowledged by the broker with a reason code that says it has it; records of a
+//! lane are published in order; events overtake data. Not guaranteed: that a subscriber sees a record once (what was not
+//! acknowledged before a connection broke is published again), and that somebody is subscribed at all. A broker that
+//! speaks only MQTT 3.1.1 is refused, because it cannot say that it denies a message.
+//!
+//! A retained status on `weir/{gateway}/status` says `online`; the last will and a proper goodbye say `offline`.
+//!
+//! ```toml
+//! [sink.plant]
+//! kind = "mqtt"
+//! url = "mqtts://broker:8883"            # or mqtt://broker:1883
+//! ca_file = "/etc/weir/ca.pem"           # default: the system's authorities
+//! cert_file = "/etc/weir/client.pem"     # with key_file: who we are
+//! key_file = "/etc/weir/client.key"
+//! username = "weir"
+//! password_file = "mqtt-password"        # or password_env = "NAME"
+//! topic = "weir/{gateway}/{sensor}/{channel}/{kind}"
+//! client_id = "weir-press-line-4-plant"  # default: weir-GATEWAY-SINK
+//! keep_alive = "15s"                     # a dead connection is noticed within twice this time
+//! inflight = 64                          # messages that wait for their acknowledgement at one time
+//! ```
+
+mod connection;
+mod session;
+#[cfg(test)]
+mod tests;
+mod topic;
+
+use super::secret::Secret;
+use super::{Entry, Limits, Outcome, Outgoing, Sending, Sink, tls, wire};
+use crate::config::{Gateway, Section, Span};
+use connection::Request;
+use reqwest::Url;
+use rumqttc::v5::MqttOptions;
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::LastWill;
+use rumqttc::{TlsConfiguration, Transport};
+use session::{Job, Message};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use topic::Template;
+
+/// The row of [`super::TABLE`].
+pub(super) const ENTRY: Entry = Entry { name: "mqtt", summary: "MQTT 5, QoS 1, last will, retained status", open };
+
+/// No packet that a broker sends to a publisher is larger.
+const LARGEST_INCOMING: u32 = 64 << 10;
+
+/// How long a goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// `[sink.NAME]` with `kind = "mqtt"`.
+#[derive(Debug, Clone)]
+struct Config {
+    host: String,
+    port: u16,
+    tls: Option<tls::Files>,
+    username: Option<String>,
+    password: Option<Secret>,
+    client_id: String,
+    topic: Template,
+    keep_alive: Duration,
+    inflight: u16,
+}
+
+impl Config {
+    fn read(section: &mut Section<'_, '_>, gateway: &Gateway) -> Option<Self> {
+        let address = read_url(section);
+        let tls = tls::Files::take(section);
+        let username = section.take("username");
+        let password = Secret::take(section, "password_file", "password_env");
+        let client_id = section.take("client_id").unwrap_or_else(|| format!("weir-{}-{}", gateway.id, section.key()));
+        let topic = read_topic(section);
+        let keep_alive =
+            section.take_checked("keep_alive", "must be 5s to 10m", |s: &Span| (5..=600).contains(&s.0.as_secs()));
+        let inflight = section.take_checked("inflight", "must be 1 to 1000", |n: &u16| (1..=1000).contains(n));
+        let (host, port, secure) = address?;
+        if !secure && !tls.is_empty() {
+            let help = Some("write mqtts:// in `url`, or take ca_file, cert_file and key_file out".into());
+            section.report(
+                section.place(),
+                "certificates are of no use without TLS",
+                "`url` begins with mqtt://",
+                help,
+            );
+        }
+        Some(Self {
+            host,
+            port,
+            tls: secure.then_some(tls),
+            username,
+            password,
+            client_id,
+            topic: topic?,
+            keep_alive: keep_alive.map_or(Duration::from_secs(15), |s| s.0),
+            inflight: inflight.unwrap_or(64),
+        })
+    }
+
+    /// Everything for one connection; secrets and certificates are read anew.
+    fn options(&self, statuses: &Statuses) -> Result<MqttOptions, String> {
+        let mut options = MqttOptions::new(&self.client_id, &self.host, self.port);
+        options
+            .set_keep_alive(self.keep_alive)
+            .set_clean_start(true)
+            .set_max_packet_size(Some(LARGEST_INCOMING))
+            .set_outgoing_inflight_upper_limit(self.inflight)
+            .set_last_will(LastWill::new(&statuses.topic, statuses.offline(), QoS::AtLeastOnce, true, None));
+        if let Some(files) = &self.tls {
+            let config = Arc::new(files.client_config()?);
+            options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(config)));
+        }
+        if let Some(username) = &self.username {
+            let password = self.password.as_ref().map(Secret::read).transpose()?;
+            options.set_credentials(username, password.unwrap_or_default());
+        }
+        Ok(options)
+    }
+}
+
+/// Host, port, and whether it is to be TLS.
+fn read_url(section: &mut Section<'_, '_>) -> Option<(String, u16, bool)> {
+    const EXAMPLE: &str = "\"mqtt://127.0.0.1:1883\"";
+    let place = section.place();
+    if !section.has("url") {
+        section.require::<String>("url", EXAMPLE);
+        return None;
+    }
+    let text = section.take_spanned::<String>("url")?;
+    let parsed = Url::parse(text.get_ref()).ok();
+    let secure = parsed.as_ref().map(Url::scheme).and_then(|scheme| match scheme {
+        "mqtt" => Some(false),
+        "mqtts" => Some(true),
+        _ => None,
+    });
+    let host = parsed.as_ref().and_then(Url::host_str).map(|h| h.trim_matches(['[', ']']).to_owned());
+    let (Some(secure), Some(host)) = (secure, host.filter(|h| !h.is_empty())) else {
+        let message = format!("`url` in [{}] is not the address of an MQTT broker", section.name());
+        section.report(text.span(), message, "not of the form mqtt://HOST:PORT or mqtts://HOST:PORT", None);
+        return None;
+    };
+    let url = parsed?;
+    if !url.username().is_empty() || url.password().is_some() {
+        let help = Some("use `username` and `password_file`".into());
+        section.report(place, "a password in `url` would show up in logs", "user or password in `url`", help);
+    }
+    Some((host, url.port().unwrap_or(if secure { 8883 } else { 1883 }), secure))
+}
+
+fn read_topic(section: &mut Section<'_, '_>) -> Option<Template> {
+    const DEFAULT: &str = "weir/{gateway}/{sensor}/{channel}/{kind}";
+    let Some(text) = section.take_spanned::<String>("topic") else { return Template::parse(DEFAULT).ok() };
+    let template = Template::parse(text.get_ref());
+    template
+        .map_err(|why| {
+            section.report(text.span(), format!("`topic` in [{}] cannot be used", section.name()), why, None)
+        })
+        .ok()
+}
+
+fn open(section: &mut Section<'_, '_>, gateway: &Gateway) -> Option<Box<dyn Sink>> {
+    let config = Config::read(section, gateway)?;
+    let statuses = Statuses { topic: format!("weir/{}/status", gateway.id), gateway: gateway.id.clone() };
+    Some(Box::new(Mqtt { gateway: gateway.id.clone(), config: Arc::new(config), statuses, task: OnceLock::new() }))
+}
+
+/// The sink. Its task starts with the first batch.
+struct Mqtt {
+    gateway: Box<str>,
+    config: Arc<Config>,
+    statuses: Statuses,
+    task: OnceLock<mpsc::Sender<Request>>,
+}
+
+impl Mqtt {
+    fn task(&self) -> &mpsc::Sender<Request> {
+        self.task.get_or_init(|| {
+            let (to, requests) = mpsc::channel(4);
+            let (config, statuses) = (Arc::clone(&self.config), self.statuses.clone());
+            let options = Box::new(move || config.options(&statuses));
+            tokio::spawn(connection::keep(options, self.statuses.clone(), requests));
+            to
+        })
+    }
+
+    fn message(&self, outgoing: &Outgoing) -> Message {
+        let mut payload = Vec::with_capacity(512);
+        wire::write(&self.gateway, outgoing, &mut payload);
+        let topic = self.config.topic.of(&self.gateway, &outgoing.record.draft.channel, outgoing.kind());
+        Message { topic, payload }
+    }
+
+    async fn publish(&self, batch: &[Outgoing]) -> Outcome {
+        let Some(first) = batch.first() else { return Outcome::done(0) };
+        let messages = batch.iter().map(|outgoing| self.message(outgoing)).collect();
+        let (answer, outcome) = oneshot::channel();
+        let job = Job { lane: first.lane, messages, answer };
+        if self.task().send(Request::Send(job)).await.is_err() {
+            return Outcome::retry(0, "the connection to the broker is closed");
+        }
+        outcome.await.unwrap_or_else(|_| Outcome::retry(0, "the connection to the broker was closed"))
+    }
+}
+
+impl Sink for Mqtt {
+    fn send<'a>(&'a self, batch: &'a [Outgoing]) -> Sending<'a> {
+        Box::pin(self.publish(batch))
+    }
+
+    /// Every record is a message of its own: waiting for company gains nothing.
+    fn limits(&self) -> Limits {
+        Limits { records: 500, bytes: 256 << 10, linger: Duration::ZERO }
+    }
+
+    fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {
+            let Some(task) = self.task.get() else { return };
+            let (goodbye, said) = oneshot::channel();
+            if task.send(Request::Close(goodbye)).await.is_ok() {
+                // In vain when the broker is away: the last will says the same.
+                let _ = tokio::time::timeout(GOODBYE, said).await;
+            }
+        })
+    }
+}
+
+/// What the gateway says about itself, retained.
+#[derive(Debug, Clone)]
+struct Statuses {
+    topic: String,
+    gateway: Box<str>,
+}
+
+impl Statuses {
+    fn online(&self) -> Vec<u8> {
+        self.status("online")
+    }
+
+    fn offline(&self) -> Vec<u8> {
+        self.status("offline")
+    }
+
+    fn status(&self, word: &str) -> Vec<u8> {
+        serde_json::json!({ "v": 1, "gw": *self.gateway, "status": word }).to_string().into_bytes()
+    }
+}
