@@ -208,6 +208,8 @@ pub struct BusError {
 pub enum BusFault {
     /// Nobody acknowledged.
     Absent,
+    /// Nobody acknowledged at the address of a multiplexer in front of the device.
+    MultiplexerAbsent,
     /// Another controller was faster; try again.
     ArbitrationLost,
     /// A line is held low.
@@ -223,7 +225,7 @@ pub enum BusFault {
 impl BusFault {
     const fn fault(self) -> Fault {
         match self {
-            Self::Absent => Fault::Absent,
+            Self::Absent | Self::MultiplexerAbsent => Fault::Absent,
             Self::Stuck => Fault::BusStuck,
             Self::Permission => Fault::Permission,
             Self::PortGone => Fault::PortGone,
@@ -269,7 +271,7 @@ impl From<ErrorKind> for BusError {
 impl i2c::Error for BusError {
     fn kind(&self) -> ErrorKind {
         match self.kind {
-            BusFault::Absent => ErrorKind::NoAcknowledge(NoAcknowledgeSource::Unknown),
+            BusFault::Absent | BusFault::MultiplexerAbsent => ErrorKind::NoAcknowledge(NoAcknowledgeSource::Unknown),
             BusFault::ArbitrationLost => ErrorKind::ArbitrationLoss,
             BusFault::Stuck => ErrorKind::Bus,
             BusFault::Permission | BusFault::PortGone | BusFault::Other => ErrorKind::Other,
@@ -281,6 +283,7 @@ impl fmt::Display for BusError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             BusFault::Absent => "no answer from the device",
+            BusFault::MultiplexerAbsent => "no answer from the multiplexer in front of the device",
             BusFault::ArbitrationLost => "another controller took the bus",
             BusFault::Stuck => "the bus is stuck",
             BusFault::Permission => "no permission to use the bus",

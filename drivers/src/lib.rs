@@ -25,6 +25,7 @@ mod table;
 mod testing;
 
 pub mod ads1115;
+pub mod adxl345;
 pub mod bh1750;
 pub mod bme280;
 pub mod bmp280;
@@ -32,9 +33,12 @@ pub mod ina219;
 pub mod ina226;
 pub mod lm75;
 pub mod mcp9808;
+pub mod scd4x;
+pub mod sgp40;
 pub mod sht3x;
 pub mod sht4x;
 pub mod sim;
+pub mod tca9548a;
 pub mod tmp117;
 
 use core::time::Duration;

@@ -11,6 +11,21 @@ pub(crate) fn command<R: Register>(bus: &mut I2c, address: u8, command: R) -> Re
     write(bus, address, command, &[])
 }
 
+/// Sends a command with arguments (at most 3 words).
+pub(crate) fn command_with<const N: usize, R: Register>(
+    bus: &mut I2c,
+    address: u8,
+    command: R,
+    arguments: [u16; N],
+) -> Result<(), Error> {
+    let mut data = heapless::Vec::<u8, { 3 * MOST }>::new();
+    for word in arguments {
+        let [high, low] = word.to_be_bytes();
+        let _ = data.extend_from_slice(&[high, low, checksum([high, low])]);
+    }
+    write(bus, address, command, &data)
+}
+
 /// Reads the `N` words (at most 3) that answer a command sent earlier.
 pub(crate) fn words<const N: usize, R: Register>(bus: &mut I2c, address: u8, command: R) -> Result<[u16; N], Error> {
     const { assert!(N <= MOST) };

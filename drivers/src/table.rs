@@ -5,7 +5,9 @@ use alloc::boxed::Box;
 
 use crate::sim::Chip;
 use crate::{Channel, Driver, Error, Framing, I2c, OptionError, Options, Setting};
-use crate::{ads1115, bh1750, bme280, bmp280, ina219, ina226, lm75, mcp9808, sht3x, sht4x, sim, tmp117};
+use crate::{
+    ads1115, adxl345, bh1750, bme280, bmp280, ina219, ina226, lm75, mcp9808, scd4x, sgp40, sht3x, sht4x, sim, tmp117,
+};
 
 /// Every device that Weir knows, in alphabetical order.
 pub const TABLE: &[Entry] = &[
@@ -43,6 +45,23 @@ pub const TABLE: &[Entry] = &[
         },
         accuracy: "0.01 % of the reading, 16 bits",
         datasheet: "https://www.ti.com/lit/ds/symlink/ads1115.pdf",
+        tested: SIMULATED,
+    },
+    Entry {
+        name: "adxl345",
+        title: "Analog Devices ADXL345",
+        channels: adxl345::CHANNELS,
+        settings: adxl345::SETTINGS,
+        connection: Connection::I2c {
+            addresses: &[0x53, 0x1D],
+            open: |address, options| {
+                Ok(Box::new(adxl345::Adxl345::new(address, adxl345::Config::from_options(options)?)))
+            },
+            identify: Some(adxl345::identify),
+            simulate: sim::adxl345::adxl345,
+        },
+        accuracy: "10 % of the acceleration",
+        datasheet: "https://www.analog.com/media/en/technical-documentation/data-sheets/adxl345.pdf",
         tested: SIMULATED,
     },
     Entry {
@@ -148,6 +167,36 @@ pub const TABLE: &[Entry] = &[
         },
         accuracy: "0.25 °C",
         datasheet: "https://ww1.microchip.com/downloads/en/DeviceDoc/MCP9808-0.5C-Maximum-Accuracy-Digital-Temperature-Sensor-Data-Sheet-DS20005095B.pdf",
+        tested: SIMULATED,
+    },
+    Entry {
+        name: "scd4x",
+        title: "Sensirion SCD40, SCD41",
+        channels: scd4x::CHANNELS,
+        settings: &[],
+        connection: Connection::I2c {
+            addresses: &[0x62],
+            open: |address, _| Ok(Box::new(scd4x::Scd4x::new(address))),
+            identify: None,
+            simulate: sim::scd4x::scd4x,
+        },
+        accuracy: "50 ppm + 5 %, 0.8 °C, 6 % (SCD40)",
+        datasheet: "https://sensirion.com/media/documents/48C4B7FB/67FE0194/CD_DS_SCD4x_Datasheet_D1.pdf",
+        tested: SIMULATED,
+    },
+    Entry {
+        name: "sgp40",
+        title: "Sensirion SGP40",
+        channels: sgp40::CHANNELS,
+        settings: sgp40::SETTINGS,
+        connection: Connection::I2c {
+            addresses: &[0x59],
+            open: |address, options| Ok(Box::new(sgp40::Sgp40::new(address, sgp40::Config::from_options(options)?))),
+            identify: None,
+            simulate: sim::sgp40::sgp40,
+        },
+        accuracy: "an index, not calibrated",
+        datasheet: "https://sensirion.com/media/documents/296373BB/6203C5DF/Sensirion_Gas_Sensors_Datasheet_SGP40.pdf",
         tested: SIMULATED,
     },
     Entry {

@@ -24,8 +24,29 @@ pub struct Bus {
 }
 
 struct Slot {
+    place: Place,
     chip: Box<dyn Chip + Send>,
     trouble: Option<Trouble>,
+}
+
+/// Where a chip is: its address, and the multiplexer ports between it and the controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    path: Vec<(u8, u8)>,
+    address: u8,
+}
+
+impl Place {
+    /// Behind the ports of `path`, each the address of a multiplexer and a port of it, the outermost first.
+    pub fn behind(path: &[(u8, u8)], address: u8) -> Self {
+        Self { path: path.into(), address }
+    }
+}
+
+impl From<u8> for Place {
+    fn from(address: u8) -> Self {
+        Self::behind(&[], address)
+    }
 }
 
 impl Bus {
@@ -34,10 +55,16 @@ impl Bus {
         Self { slots: Vec::new(), hertz: hertz.max(1), stuck: false, transactions: 0, busy: Duration::ZERO, dice: 1 }
     }
 
-    /// Connects a chip; one that was at the same address is taken off.
+    /// Connects a chip; one that was at the same place is taken off.
     pub fn attach(&mut self, chip: Box<dyn Chip + Send>) {
-        self.slots.retain(|slot| slot.chip.address() != chip.address());
-        self.slots.push(Slot { chip, trouble: None });
+        self.attach_behind(&[], chip);
+    }
+
+    /// Connects a chip behind multiplexers; see [`Place::behind`].
+    pub fn attach_behind(&mut self, path: &[(u8, u8)], chip: Box<dyn Chip + Send>) {
+        let place = Place::behind(path, chip.address());
+        self.slots.retain(|slot| slot.place != place);
+        self.slots.push(Slot { place, chip, trouble: None });
     }
 
     /// Lets time pass for every chip.
@@ -51,18 +78,18 @@ impl Bus {
         }
     }
 
-    /// Sets a quantity around the sensor at `address`. False if nothing there senses it.
-    pub fn set(&mut self, address: u8, quantity: &str, value: f64) -> bool {
-        match self.slot(address) {
+    /// Sets a quantity around the sensor at a place. False if nothing there senses it.
+    pub fn set(&mut self, place: impl Into<Place>, quantity: &str, value: f64) -> bool {
+        match self.slot(&place.into()) {
             Some(Slot { trouble: Some(Trouble::Frozen), .. }) => true,
             Some(slot) => slot.chip.set(quantity, value),
             None => false,
         }
     }
 
-    /// Breaks the chip at `address`, or mends it with `None`. False if there is none.
-    pub fn trouble(&mut self, address: u8, trouble: Option<Trouble>) -> bool {
-        let Some(slot) = self.slot(address) else {
+    /// Breaks the chip at a place, or mends it with `None`. False if there is none.
+    pub fn trouble(&mut self, place: impl Into<Place>, trouble: Option<Trouble>) -> bool {
+        let Some(slot) = self.slot(&place.into()) else {
             return false;
         };
         if slot.trouble == Some(Trouble::Unplugged) && trouble != slot.trouble {
@@ -87,8 +114,20 @@ impl Bus {
         self.busy
     }
 
-    fn slot(&mut self, address: u8) -> Option<&mut Slot> {
-        self.slots.iter_mut().find(|slot| slot.chip.address() == address)
+    fn slot(&mut self, place: &Place) -> Option<&mut Slot> {
+        self.slots.iter_mut().find(|slot| slot.place == *place)
+    }
+
+    /// Which chip answers to `address`: all the ports between must be open.
+    fn reached(&self, address: u8) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.place.address == address && self.open(&slot.place.path))
+    }
+
+    fn open(&self, path: &[(u8, u8)]) -> bool {
+        let Some((&(multiplexer, port), outer)) = path.split_last() else { return true };
+        let place = Place::behind(outer, multiplexer);
+        let connects = |slot: &Slot| slot.place == place && slot.powered() && slot.chip.connects(port);
+        self.slots.iter().any(connects) && self.open(outer)
     }
 
     /// Address and bytes take 9 clocks each (acknowledge included), start and stop one each (NXP UM10204, 3.1).
@@ -99,7 +138,7 @@ impl Bus {
 
     fn run(&mut self, address: u8, operation: &mut Operation<'_>) -> Result<(), BusError> {
         const ABSENT: BusError = BusError { kind: BusFault::Absent, errno: Some(EREMOTEIO) };
-        let Some(at) = self.slots.iter().position(|slot| slot.chip.address() == address) else {
+        let Some(at) = self.reached(address) else {
             self.occupy(0);
             return Err(ABSENT);
         };
@@ -113,8 +152,12 @@ impl Bus {
 }
 
 impl Slot {
+    fn powered(&self) -> bool {
+        self.trouble != Some(Trouble::Unplugged)
+    }
+
     fn run(&mut self, operation: &mut Operation<'_>, mut roll: impl FnMut() -> u8) -> Result<(), super::Nack> {
-        if self.trouble == Some(Trouble::Unplugged) {
+        if !self.powered() {
             return Err(super::Nack);
         }
         let buffer = match operation {

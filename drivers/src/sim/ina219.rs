@@ -1,4 +1,6 @@
-//! INA219 at register level (datasheet SBOS448G, sections 8.5 and 8.6), with a shunt of 0.1 Ohm as on most modules.
+//! INA219 at register level (datasheet SBOS448G, sections 8.5 and 8.6).
+//!
+//! Beside voltage and current its world has a `shunt`, which is 0.1 Ohm as on most modules unless it is set.
 
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -6,17 +8,16 @@ use core::time::Duration;
 use super::Chip;
 use super::wire::{Model, WordRegisters, words};
 
-const SHUNT: f64 = 0.1;
-
-/// A simulated INA219 that measures a line through a shunt of 0.1 Ohm.
+/// A simulated INA219.
 pub fn ina219(address: u8) -> Box<dyn Chip + Send> {
-    let mut model = Ina219 { voltage: 12.0, current: 1.0, ..Ina219::default() };
+    let mut model = Ina219 { shunt_ohms: 0.1, voltage: 12.0, current: 1.0, ..Ina219::default() };
     model.power_on();
     words(address, model)
 }
 
 #[derive(Default)]
 struct Ina219 {
+    shunt_ohms: f64,
     voltage: f64,
     current: f64,
     configuration: u16,
@@ -31,7 +32,7 @@ impl Ina219 {
     /// Tables 4 to 6: the amplifier's range limits the shunt, the bus range the bus.
     fn convert(&mut self) {
         let full_scale = 4_000_i16 << (self.configuration >> 11 & 3);
-        let shunt = (self.current * SHUNT / 10e-6 + 0.5_f64.copysign(self.current)) as i16;
+        let shunt = (self.current * self.shunt_ohms / 10e-6 + 0.5_f64.copysign(self.current)) as i16;
         let highest = if self.configuration & 1 << 13 == 0 { 4_000 } else { 8_000 };
         self.shunt = shunt.clamp(-full_scale, full_scale);
         self.bus = ((self.voltage / 4e-3 + 0.5) as u16).min(highest);
@@ -72,6 +73,7 @@ impl Model for Ina219 {
 
     fn set(&mut self, quantity: &str, value: f64) -> bool {
         match quantity {
+            "shunt" => self.shunt_ohms = value,
             "voltage" => self.voltage = value,
             "current" => self.current = value,
             _ => return false,

@@ -1,4 +1,6 @@
-//! INA226 at register level (datasheet SBOS547B, section 7.6), with a shunt of 0.1 Ohm as on most modules.
+//! INA226 at register level (datasheet SBOS547B, section 7.6).
+//!
+//! Beside voltage and current its world has a `shunt`, which is 0.1 Ohm as on most modules unless it is set.
 
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -6,17 +8,16 @@ use core::time::Duration;
 use super::Chip;
 use super::wire::{Model, WordRegisters, words};
 
-const SHUNT: f64 = 0.1;
-
-/// A simulated INA226 that measures a line through a shunt of 0.1 Ohm.
+/// A simulated INA226.
 pub fn ina226(address: u8) -> Box<dyn Chip + Send> {
-    let mut model = Ina226 { voltage: 12.0, current: 0.5, ..Ina226::default() };
+    let mut model = Ina226 { shunt_ohms: 0.1, voltage: 12.0, current: 0.5, ..Ina226::default() };
     model.power_on();
     words(address, model)
 }
 
 #[derive(Default)]
 struct Ina226 {
+    shunt_ohms: f64,
     voltage: f64,
     current: f64,
     configuration: u16,
@@ -29,7 +30,7 @@ struct Ina226 {
 
 impl Ina226 {
     fn convert(&mut self) {
-        self.shunt = (self.current * SHUNT / 2.5e-6 + 0.5_f64.copysign(self.current)) as i16;
+        self.shunt = (self.current * self.shunt_ohms / 2.5e-6 + 0.5_f64.copysign(self.current)) as i16;
         self.bus = ((self.voltage / 1.25e-3 + 0.5) as u16).min(0x7FFF);
         self.ready = true;
     }
@@ -64,6 +65,7 @@ impl Model for Ina226 {
 
     fn set(&mut self, quantity: &str, value: f64) -> bool {
         match quantity {
+            "shunt" => self.shunt_ohms = value,
             "voltage" => self.voltage = value,
             "current" => self.current = value,
             _ => return false,

@@ -5,6 +5,7 @@
 //! [`Bus::advance`] and breaks things with [`Trouble`]. It has no clock and no threads of its own.
 
 pub mod ads1115;
+pub mod adxl345;
 pub mod bh1750;
 pub mod bme280;
 mod bus;
@@ -12,14 +13,17 @@ pub mod ina219;
 pub mod ina226;
 pub mod lm75;
 pub mod mcp9808;
+pub mod scd4x;
+pub mod sgp40;
 pub mod sht3x;
 pub mod sht4x;
+pub mod tca9548a;
 pub mod tmp117;
 mod wire;
 
 use core::time::Duration;
 
-pub use bus::Bus;
+pub use bus::{Bus, Place};
 
 /// One simulated chip. Time only passes in [`advance`](Self::advance).
 pub trait Chip {
@@ -41,6 +45,11 @@ pub trait Chip {
     /// Sets a quantity of the world around the sensor, by channel name and in the channel's unit.
     /// False if the chip does not sense it.
     fn set(&mut self, quantity: &str, value: f64) -> bool;
+
+    /// Whether this is a multiplexer that has `port` open.
+    fn connects(&self, _port: u8) -> bool {
+        false
+    }
 }
 
 /// The chip does not acknowledge.
