@@ -25,10 +25,18 @@ pub struct Account {
 }
 
 impl Account {
+    /// Whether no more is settled than was recorded.
+    pub fn balances(&self) -> bool {
+        self.settled() <= self.recorded
+    }
+
     /// Not yet decided.
     pub fn pending(&self) -> u64 {
-        let settled = self.acknowledged + self.merged + self.evicted + self.rejected + self.not_for + self.void;
-        self.recorded.saturating_sub(settled)
+        self.recorded.saturating_sub(self.settled())
+    }
+
+    fn settled(&self) -> u64 {
+        self.acknowledged + self.merged + self.evicted + self.rejected + self.not_for + self.void
     }
 }
 

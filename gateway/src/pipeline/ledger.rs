@@ -32,7 +32,9 @@ pub struct Tally {
     pub lost: u64,
     /// Sent at full rate around an event, beside the fate they have above.
     pub context: u64,
-    /// Records made of them.
+    /// Points of reduced series made of them.
+    pub samples: u64,
+    /// Records of every kind made of them.
     pub records: u64,
 }
 
@@ -46,6 +48,11 @@ impl Tally {
     /// After a crash: what was undecided is lost, and counted.
     pub fn after_crash(self) -> Self {
         Self { held: 0, lost: self.lost + self.held, ..self }
+    }
+
+    /// The share of the readings that did not leave as a sample.
+    pub fn dropped(&self) -> f64 {
+        if self.read == 0 { 0.0 } else { 1.0 - self.samples as f64 / self.read as f64 }
     }
 
     /// The filters' counts as a row; due and read are theirs, polls are added by who counts them.
@@ -76,6 +83,7 @@ impl Tally {
             held: op(self.held, other.held),
             lost: op(self.lost, other.lost),
             context: op(self.context, other.context),
+            samples: op(self.samples, other.samples),
             records: op(self.records, other.records),
         }
     }

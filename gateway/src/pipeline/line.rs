@@ -147,6 +147,7 @@ impl Line {
         act(stages, &mut |emitted| {
             let (at, body) = outward(emitted, *shift, channel, *boot, events);
             base.records += 1;
+            base.samples += u64::from(matches!(&body, Body::Sample(s) if s.event.is_none()));
             out(Draft { channel: channel.clone(), boot: *boot, at, body });
         });
     }

@@ -5,9 +5,11 @@
 mod ledger;
 mod line;
 mod sensors;
+mod thread;
 
 pub use ledger::{Ledger, Row, Tally};
 pub use sensors::SensorState;
+pub use thread::Worker;
 
 use crate::clock::Clock;
 use crate::filter::Rules;
@@ -61,7 +63,6 @@ pub struct Pipeline {
     /// Rows of channels that this run has not heard of yet.
     earlier: Ledger,
     saved: HashMap<(Box<str>, Box<str>), Saved>,
-    now: Nanos,
 }
 
 impl Pipeline {
@@ -73,15 +74,14 @@ impl Pipeline {
             earlier.checkpoint.as_deref().and_then(|bytes| postcard::from_bytes(bytes).ok()).unwrap_or_default();
         let saved = saved.into_iter().map(|(sensor, channel, state)| ((sensor, channel), state)).collect();
         let sensors = Sensors::new(registry.sensors(), clock.boot());
-        let (offset, now) = (clock.wall().offset, clock.now());
-        Self { registry, rules, clock, offset, lines: Vec::new(), sensors, earlier: ledger, saved, now }
+        let offset = clock.wall().offset;
+        Self { registry, rules, clock, offset, lines: Vec::new(), sensors, earlier: ledger, saved }
     }
 
     /// Takes one arrival through its channel's filters.
     pub fn take(&mut self, arrival: Arrival, out: &mut dyn FnMut(Draft)) {
         match arrival {
             Arrival::Reading { channel, at, value } => {
-                self.now = self.now.max(at);
                 let Some(line) = self.line(channel) else { return };
                 line.push(at, value, out);
                 let sensor = line.sensor;
@@ -105,13 +105,14 @@ impl Pipeline {
         }
     }
 
-    /// Lets time pass for all channels. A simulated clock runs ahead of its readings, so the readings tell the time then.
+    /// Lets time pass for all channels. Not on a simulated clock: there recordings of different times run side by side,
+    /// and each channel's own readings tell the time.
     pub fn tick(&mut self, out: &mut dyn FnMut(Draft)) {
-        if !self.clock.is_simulated() {
-            self.now = self.clock.now();
-            self.follow_wall_clock(out);
+        if self.clock.is_simulated() {
+            return;
         }
-        let now = self.now;
+        self.follow_wall_clock(out);
+        let now = self.clock.now();
         self.lines.iter_mut().flatten().for_each(|line| line.tick(now, out));
     }
 
