@@ -81,8 +81,8 @@ fn run(
     let mut gulp = Vec::with_capacity(GULP);
     let mut beats = Beats::new();
     loop {
-        let waited = tokio::time::timeout(TICK, arrivals.recv_many(&mut gulp, GULP));
-        let ended = matches!(runtime.block_on(async { waited.await }), Ok(0));
+        let arrived = runtime.block_on(async { tokio::time::timeout(TICK, arrivals.recv_many(&mut gulp, GULP)).await });
+        let ended = matches!(arrived, Ok(0));
         for arrival in gulp.drain(..) {
             guarded(|| pipeline.take(arrival, append));
         }

@@ -52,9 +52,11 @@ const HOT: (f64, f64) = (0.75, 0.87);
 pub(super) fn main(args: Args) -> Done {
     prepare(&args.out)?;
     let length = args.length.0;
-    let text = configuration(&args.out, length);
-    std::fs::write(args.out.join("weir.toml"), &text)
-        .with_context(|| format!("cannot write to {}", args.out.display()))?;
+    let text = fill(include_str!("demo.toml"), &args.out, length);
+    let scenario = fill(include_str!("scenario.toml"), &args.out, length);
+    for (name, text) in [("weir.toml", &text), ("scenario.toml", &scenario)] {
+        std::fs::write(args.out.join(name), text).with_context(|| format!("cannot write to {}", args.out.display()))?;
+    }
     let config = Config::parse(&text, "the demo's configuration")?;
     let last = runtime()?.block_on(perform(config, length))?;
     print(&finale(&last, &args.out));
