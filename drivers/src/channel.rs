@@ -108,3 +108,28 @@ impl core::ops::Deref for Measurements {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_finite_values_of_possible_channels_are_measurements() {
+        let mut out = Measurements::new();
+        for (channel, value) in [(0, f64::NAN), (1, f64::INFINITY), (256, 1.0), (3, -4.0)] {
+            out.push(channel, value);
+        }
+        assert_eq!(*out, [Measurement { channel: 3, value: -4.0 }]);
+        (0..2 * MAX_CHANNELS).for_each(|n| out.push(n, 0.0));
+        assert_eq!(out.len(), MAX_CHANNELS);
+        out.clear();
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn a_span_may_be_narrower_than_what_is_valid() {
+        let channel = Channel::gauge("co2", "[ppm]", 0.0, 40_000.0).span(400.0, 5_000.0).noise(10.0);
+        assert_eq!((channel.valid, channel.span), ((0.0, 40_000.0), (400.0, 5_000.0)));
+        assert_eq!(Channel::state("door", 1).valid, (0.0, 1.0));
+    }
+}

@@ -329,3 +329,61 @@ impl fmt::Display for FrameError {
 }
 
 impl core::error::Error for FrameError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use std::string::ToString;
+
+    /// Kernel, `Documentation/i2c/fault-codes.rst`, and what Raspberry Pi and Intel adapters answer.
+    #[rstest]
+    #[case(121, Fault::Absent)]
+    #[case(6, Fault::Absent)]
+    #[case(110, Fault::Absent)]
+    #[case(16, Fault::BusStuck)]
+    #[case(13, Fault::Permission)]
+    #[case(2, Fault::PortGone)]
+    #[case(19, Fault::PortGone)]
+    #[case(11, Fault::Bus)]
+    #[case(5, Fault::Bus)]
+    fn every_errno_has_its_fault(#[case] errno: i32, #[case] fault: Fault) {
+        let error = Error::Bus { register: "Id", source: BusError::from_errno(errno) };
+        assert_eq!(error.fault(), Some(fault));
+        assert!(error.to_string().ends_with(&std::format!("(error {errno}) (accessing Id)")), "{error}");
+    }
+
+    #[test]
+    fn messages_are_for_a_technician() {
+        let error = Error::Bus { register: "Id", source: BusError::from_errno(121) };
+        assert_eq!(error.to_string(), "no answer from the device (error 121) (accessing Id)");
+        let error = Error::WrongChip { expected: "BME280", found: 0x58 };
+        assert_eq!(error.to_string(), "this is not a BME280: it identifies itself as 0x58");
+        let error = Error::Checksum { register: "Measure", computed: 0xAC, received: 0xFF };
+        assert_eq!(error.to_string(), "the answer to Measure is damaged: its checksum is 0xff, its bytes give 0xac");
+        let error = Error::Configuration { register: "Config", wrote: 0x20, read: 0 };
+        assert_eq!(error.to_string(), "Config does not keep its setting: wrote 0x20, read 0x00");
+    }
+
+    #[test]
+    fn every_fault_has_its_own_name_and_a_remedy() {
+        for (n, fault) in Fault::ALL.iter().enumerate() {
+            assert!(Fault::ALL[..n].iter().all(|other| other.name() != fault.name()));
+            assert!(fault.remedy().len() > 20, "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn not_ready_is_no_fault() {
+        assert_eq!(Error::NotReady { after: Duration::from_millis(1) }.fault(), None);
+    }
+
+    #[test]
+    fn kinds_of_embedded_hal_go_there_and_back() {
+        for kind in [ErrorKind::ArbitrationLoss, ErrorKind::Bus, ErrorKind::Other] {
+            assert_eq!(i2c::Error::kind(&BusError::from(kind)), kind);
+        }
+        let absent = ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address);
+        assert_eq!(BusError::from(absent), BusError::new(BusFault::Absent));
+    }
+}

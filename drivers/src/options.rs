@@ -179,3 +179,65 @@ impl fmt::Display for OptionError {
 }
 
 impl core::error::Error for OptionError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    const SETTINGS: &[Setting] = &[
+        Setting { key: "shunt", help: "", accepts: Accepts::Number { default: 0.1, min: 0.01, max: 1.0, unit: "Ohm" } },
+        Setting { key: "rate", help: "", accepts: Accepts::Word { default: "slow", of: &["fast", "slow"] } },
+        Setting {
+            key: "inputs",
+            help: "",
+            accepts: Accepts::Words { default: &["a1", "a0"], of: &["a0", "a1", "a2"] },
+        },
+    ];
+
+    fn refused(key: &str, value: Value) -> String {
+        Options::new(SETTINGS).set(key, value).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_not_given_has_its_default() {
+        let options = Options::new(SETTINGS);
+        assert_eq!(options.number("shunt"), 0.1);
+        assert_eq!(options.choice("rate"), 1);
+        assert_eq!(options.choices("inputs"), [1, 0]);
+    }
+
+    #[test]
+    fn what_is_given_counts_and_the_last_one_wins() {
+        let mut options = Options::new(SETTINGS);
+        options.set("shunt", Value::Number(0.5)).unwrap();
+        options.set("shunt", Value::Number(1.0)).unwrap();
+        options.set("rate", Value::Word("fast".into())).unwrap();
+        options.set("inputs", Value::Words(vec!["a2".into()])).unwrap();
+        assert_eq!(options.number("shunt"), 1.0);
+        assert_eq!(options.choice("rate"), 0);
+        assert_eq!(options.choices("inputs"), [2]);
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_with_what_would_be_right() {
+        let number = "shunt: must be a number from 0.01 to 1 (Ohm)";
+        assert_eq!(refused("shunt", Value::Number(2.0)), number);
+        assert_eq!(refused("shunt", Value::Number(f64::NAN)), number);
+        assert_eq!(refused("shunt", Value::Word("0.1".into())), number);
+        assert_eq!(refused("rate", Value::Word("medium".into())), r#"rate: must be one of "fast", "slow""#);
+        let list = r#"inputs: must be a list of some of "a0", "a1", "a2", none twice"#;
+        assert_eq!(refused("inputs", Value::Words(vec![])), list);
+        assert_eq!(refused("inputs", Value::Words(vec!["a3".into()])), list);
+        assert_eq!(refused("inputs", Value::Words(vec!["a0".into(), "a0".into()])), list);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_known_ones() {
+        let error = refused("gain", Value::Number(1.0));
+        assert_eq!(error, "gain: this driver has no such option; it knows shunt, rate, inputs");
+        let error = Options::new(&[]).set("gain", Value::Number(1.0)).unwrap_err();
+        assert_eq!(error.message, "this driver has no options of its own");
+    }
+}

@@ -115,7 +115,7 @@ pub const TABLE: &[Entry] = &[
         channels: ina219::CHANNELS,
         settings: ina219::SETTINGS,
         connection: Connection::I2c {
-            addresses: &[0x40, 0x41, 0x44, 0x45],
+            addresses: INA_ADDRESSES,
             open: |address, options| Ok(Box::new(ina219::Ina219::new(address, ina219::Config::from_options(options)?))),
             identify: None,
             simulate: sim::ina219::ina219,
@@ -130,7 +130,7 @@ pub const TABLE: &[Entry] = &[
         channels: ina226::CHANNELS,
         settings: ina226::SETTINGS,
         connection: Connection::I2c {
-            addresses: &[0x40, 0x41, 0x44, 0x45],
+            addresses: INA_ADDRESSES,
             open: |address, options| Ok(Box::new(ina226::Ina226::new(address, ina226::Config::from_options(options)?))),
             identify: Some(ina226::identify),
             simulate: sim::ina226::ina226,
@@ -145,7 +145,7 @@ pub const TABLE: &[Entry] = &[
         channels: lm75::CHANNELS,
         settings: &[],
         connection: Connection::I2c {
-            addresses: &[0x48, 0x49, 0x4A, 0x4B, 0x4C, 0x4D, 0x4E, 0x4F],
+            addresses: LM75_ADDRESSES,
             open: |address, _| Ok(Box::new(lm75::Lm75::new(address, lm75::Part::Lm75))),
             identify: None,
             simulate: sim::lm75::lm75,
@@ -235,7 +235,7 @@ pub const TABLE: &[Entry] = &[
         channels: lm75::CHANNELS_TMP105,
         settings: &[],
         connection: Connection::I2c {
-            addresses: &[0x48, 0x49, 0x4A, 0x4B, 0x4C, 0x4D, 0x4E, 0x4F],
+            addresses: LM75_ADDRESSES,
             open: |address, _| Ok(Box::new(lm75::Lm75::new(address, lm75::Part::Tmp105))),
             identify: None,
             simulate: sim::lm75::tmp105,
@@ -261,6 +261,11 @@ pub const TABLE: &[Entry] = &[
     },
 ];
 
+/// Pins A0 and A1, each to ground, supply, SDA or SCL.
+const INA_ADDRESSES: &[u8] =
+    &[0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x49, 0x4A, 0x4B, 0x4C, 0x4D, 0x4E, 0x4F];
+/// Pins A0 to A2.
+const LM75_ADDRESSES: &[u8] = &[0x48, 0x49, 0x4A, 0x4B, 0x4C, 0x4D, 0x4E, 0x4F];
 /// Wire transcripts, the datasheet's examples, every error path, arbitrary bytes, and the simulated twin.
 const SIMULATED: &str = "transcripts, datasheet values, simulated twin";
 /// The same, and against another crate on the same registers.
