@@ -7,6 +7,7 @@
 mod file;
 #[cfg(test)]
 mod fixture;
+mod influxdb;
 mod mqtt;
 mod secret;
 mod tls;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Every kind of sink, in the order in which help and documentation list them.
-pub const TABLE: &[Entry] = &[mqtt::ENTRY, file::ENTRY];
+pub const TABLE: &[Entry] = &[mqtt::ENTRY, influxdb::ENTRY, file::ENTRY];
 
 /// A row of [`TABLE`].
 pub struct Entry {

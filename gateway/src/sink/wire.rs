@@ -181,9 +181,13 @@ struct Computed(f64);
 
 impl Serialize for Computed {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let rounded = format!("{:.*e}", DIGITS - 1, self.0).parse();
-        to.serialize_f64(rounded.unwrap_or(self.0))
+        to.serialize_f64(rounded(self.0))
     }
+}
+
+/// A computed number with [`DIGITS`] significant digits.
+pub(super) fn rounded(value: f64) -> f64 {
+    format!("{value:.*e}", DIGITS - 1).parse().unwrap_or(value)
 }
 
 fn seconds(span: Nanos) -> f64 {
