@@ -11,11 +11,12 @@ pub use report::Report;
 pub use section::{Problem, Problems, Section, did_you_mean, one_of};
 pub use units::{Size, Span};
 
-use crate::record::GATEWAY;
-use crate::registry::Sensor;
+use crate::record::{Channel, GATEWAY};
+use crate::registry::{Known, Sensor};
 use crate::{buffer, filter, forward, source};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use toml::de::DeTable;
 
@@ -84,7 +85,7 @@ impl Config {
 fn read_root(mut root: Section<'_, '_>) -> Option<Config> {
     let gateway = Gateway::read(&mut root);
     let labels = gateway.as_ref().map(|g| g.labels.clone()).unwrap_or_default();
-    let mut filters = filter::Rules::read(root.take_section("filter"), root.take_section("group"));
+    let mut filters = filter::Rules::read(root.take_section("filter"));
     let buffer = buffer::Config::read(root.take_section("buffer"));
     let buses = root.take_named("bus");
     let sections = root.take_named("sensor");
@@ -96,10 +97,23 @@ fn read_root(mut root: Section<'_, '_>) -> Option<Config> {
         drafts.push(draft);
     }
     let sources = source::Plan::read(buses, drafts);
+    check_filters(&root, &filters, &sensors, &sources);
     let sinks =
         root.take_named("sink").into_iter().filter_map(|s| forward::Route::read(s, gateway.as_ref()?)).collect();
     root.finish();
     Some(Config { gateway: gateway?, sensors, sources, filters, buffer, sinks })
+}
+
+/// Contradictions between what the file says of a channel and what its driver knows of it.
+fn check_filters(root: &Section<'_, '_>, filters: &filter::Rules, sensors: &[Sensor], sources: &source::Plan) {
+    for (index, declared) in sources.channels() {
+        let Some(sensor) = sensors.get(index.0 as usize) else { continue };
+        let channel = Channel { sensor: sensor.name.clone(), name: declared.name.clone(), ..Channel::default() };
+        let known = Known { channel: Arc::new(channel), sensor: index, declared };
+        if let Err((place, why)) = filters.check(&known, sensor) {
+            root.report(place, format!("the filters of {} cannot work", known.channel), why, None);
+        }
+    }
 }
 
 /// The keys that every sensor has; the rest is its driver's.

@@ -89,6 +89,11 @@ impl<'p, 'i> Section<'p, 'i> {
         self.entries.contains_key(key)
     }
 
+    /// Whether the key is there as a table.
+    pub fn is_table(&self, key: &str) -> bool {
+        self.entries.get(key).is_some_and(|value| value.get_ref().is_table())
+    }
+
     /// Takes `key` as a `T`; absent is `None`, and so is a value of the wrong form, which is reported.
     pub fn take<T: for<'de> Deserialize<'de>>(&mut self, key: &'static str) -> Option<T> {
         self.take_spanned(key).map(Spanned::into_inner)
@@ -196,7 +201,7 @@ impl<'p, 'i> Section<'p, 'i> {
                 message,
                 "unknown key",
                 did_you_mean(key.get_ref(), &self.known)
-                    .or_else(|| Some(format!("known here: {}", self.known.join(", ")))),
+                    .or_else(|| (!self.known.is_empty()).then(|| format!("known here: {}", self.known.join(", ")))),
             );
         }
     }

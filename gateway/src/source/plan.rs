@@ -3,7 +3,7 @@
 use super::{Alone, Arrival, BUSES, BusKind, Carries, Draft, Feed, Life, Open, Pulse, Source, TABLE};
 use crate::clock::Clock;
 use crate::config::{Section, did_you_mean};
-use crate::registry::{Registry, SensorIndex};
+use crate::registry::{Declared, Registry, SensorIndex};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -72,6 +72,15 @@ impl Plan {
         let name = line.section.key().into();
         let source = (kind.open)(line.section, line.drafts);
         self.planned.extend(source.map(|source| Planned { name, source, sensors: line.sensors }));
+    }
+
+    /// The channels that are known before anything runs.
+    pub fn channels(&self) -> Vec<(SensorIndex, Declared)> {
+        let of = |p: &Planned| {
+            let channels = p.source.channels();
+            p.sensors.clone().into_iter().zip(channels).flat_map(|(s, all)| all.into_iter().map(move |d| (s, d)))
+        };
+        self.planned.iter().flat_map(|p| of(p).collect::<Vec<_>>()).collect()
     }
 
     /// Starts everything, on the current tokio runtime. The channels that are known already are declared before the
