@@ -154,7 +154,9 @@ mod tests {
     use crate::summarise::Window;
     use std::string::ToString;
 
-    const IMPOSSIBLE: &[(fn(&mut Settings), &str)] = &[
+    type Spoil = fn(&mut Settings);
+
+    const IMPOSSIBLE: &[(Spoil, &str)] = &[
         (|s| s.valid.range = Some((5.0, -5.0)), "the range 5 to -5 holds nothing: put the smaller number first"),
         (|s| s.valid.stuck = Some(0), "stuck must be more than 0"),
         (

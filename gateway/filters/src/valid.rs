@@ -1,5 +1,7 @@
 //! First stage: can the sensor have meant this? Faults of the sensor, never alarms about what it measures.
 
+use core::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Log, Notice};
@@ -30,7 +32,7 @@ impl Settings {
         positive("stale", self.stale.map(|time| time as f64))?;
         positive("rate", self.rate)?;
         match self.range {
-            Some((lo, hi)) if !(lo < hi) => Err(SettingsError::EmptyRange(lo, hi)),
+            Some((lo, hi)) if lo.partial_cmp(&hi) != Some(Ordering::Less) => Err(SettingsError::EmptyRange(lo, hi)),
             _ => Ok(()),
         }
     }

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use proptest::prelude::*;
-use weir_filters::report::{Bound, Method};
+use weir_filters::report::{Bound, Heartbeat, Method};
 use weir_filters::summarise::{Pane, Window};
 use weir_filters::{Bulk, Gauge, Interrupt, Nanos, Output, Reading, Sample, Settings};
 
@@ -150,7 +150,7 @@ proptest! {
         method in methods(),
         span in prop::option::of(1.0f64..100.0),
         period in prop_oneof![Just(0), Just(SECOND)],
-        heartbeat in prop::option::of(Just(20 * SECOND)),
+        heartbeat in prop::option::of(Just(Heartbeat { time: 20 * SECOND, readings: 5 })),
     ) {
         let mut settings = Settings { period, span, ..Settings::default() };
         settings.report.method = method;

@@ -27,7 +27,7 @@ pub enum Bound {
 
 impl Default for Bound {
     fn default() -> Self {
-        Self::Auto { share: 0.01, noise: 3.0 }
+        Self::Auto { share: 0.02, noise: 2.9 }
     }
 }
 
@@ -52,7 +52,8 @@ impl Bound {
             Self::Share(share) => share * span,
             Self::Auto { share, noise } => {
                 let own = scale.noise().max(channel.noise.unwrap_or(0.0));
-                (noise * own).min(NOISE_CAP * span).max(share * span)
+                let cap = channel.span.map_or(scale.range(), |span| NOISE_CAP * span);
+                (noise * own).min(cap).max(share * span)
             }
         }
     }

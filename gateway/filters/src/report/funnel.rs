@@ -17,7 +17,7 @@ use crate::Nanos;
 /// Corners that a hull can have; one more forces a point, so the bound never depends on it. Real data needs 8 at a bound of 1 %.
 const CORNERS: usize = 8;
 /// Readings that may wait for the point that decides on them.
-pub(crate) const PATIENCE: u64 = 128;
+pub(crate) const PATIENCE: u64 = 512;
 /// Beyond so many nanoseconds from the origin an `f64` no longer tells every one apart.
 const FAR: f64 = 4e15;
 

@@ -22,27 +22,43 @@ use scale::Scale;
 /// So that a reading exactly one bound away still counts as within: integer data often is.
 const SLACK: f64 = 1.0 + 3e-10;
 /// The bound is looked at again after so many readings, and changed when it is this far off.
-const REVIEW: u8 = 64;
-const OFF: f64 = 1.25;
+const REVIEW: u32 = 64;
+const TOO_TIGHT: f64 = 1.25;
+const TOO_WIDE: f64 = 0.92;
 
 /// What to forward.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// How points are chosen.
     pub method: Method,
-    /// At least one sample in this time, as long as readings come.
-    pub heartbeat: Option<Nanos>,
+    /// How long a channel can go without a sample, as long as readings come.
+    pub heartbeat: Option<Heartbeat>,
+}
+
+/// The longest pause between samples: as soon as so much time *and* so many readings have passed, one is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Time.
+    pub time: Nanos,
+    /// Readings: keeps channels that are read seldom from being sent whole.
+    pub readings: u32,
+}
+
+impl Default for Heartbeat {
+    fn default() -> Self {
+        Self { time: 900_000_000_000, readings: 100 }
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { method: Method::Funnel(Bound::default()), heartbeat: Some(900_000_000_000) }
+        Self { method: Method::Funnel(Bound::default()), heartbeat: Some(Heartbeat::default()) }
     }
 }
 
 impl Settings {
     pub(crate) fn check(&self, span: Option<f64>) -> Result<(), SettingsError> {
-        positive("heartbeat", self.heartbeat.map(|time| time as f64))?;
+        positive("heartbeat", self.heartbeat.map(|heartbeat| heartbeat.time as f64))?;
         self.method.bound().map_or(Ok(()), |bound| bound.check(span))
     }
 }
@@ -89,13 +105,18 @@ enum Reducer {
 pub(crate) struct Report {
     reducer: Reducer,
     scale: Scale,
+    /// The bound in force, and the wider one of the readings up to `wide_until`.
     bound: f64,
-    review: u8,
+    wide: f64,
+    wide_until: Nanos,
+    review: u32,
     /// Newest reading of the open run.
     last: Reading,
     /// Newest sample; whether the next one follows a gap.
     sent: Nanos,
     joined: bool,
+    /// Readings since then.
+    since: u32,
 }
 
 impl Report {
@@ -118,8 +139,8 @@ impl Report {
             return;
         }
         self.scale.learn(reading.value);
-        self.review(channel, counts, out);
-        let overdue = channel.report.heartbeat.is_some_and(|most| reading.at.saturating_sub(self.sent) >= most);
+        self.review(channel);
+        let overdue = self.is_overdue(channel, reading.at);
         let knot = Knot { at: reading.at, value: reading.value };
         counts.held += 1;
         let bound = self.bound * SLACK;
@@ -131,6 +152,7 @@ impl Report {
             }
         });
         self.last = reading;
+        self.since = self.since.saturating_add(1);
     }
 
     /// The run ends: every reading held is decided, and the next sample follows a gap.
@@ -162,19 +184,26 @@ impl Report {
         !self.is_idle() && reading.at == self.last.at
     }
 
-    /// Keeps the `auto` bound in step with the channel. A changed bound begins with the next reading; those held still have the old one.
-    fn review(&mut self, channel: &Channel, counts: &mut Counts, out: &mut dyn FnMut(Output)) {
+    fn is_overdue(&self, channel: &Channel, now: Nanos) -> bool {
+        channel.report.heartbeat.is_some_and(|heartbeat| {
+            now.saturating_sub(self.sent) >= heartbeat.time && self.since >= heartbeat.readings
+        })
+    }
+
+    /// Keeps the bound in step with the channel. Readings that are still held were taken in under the bound before, so the
+    /// next sample states the wider of both.
+    fn review(&mut self, channel: &Channel) {
         if self.review > 0 {
             self.review -= 1;
             return;
         }
         let bound = channel.report.method.bound().map_or(0.0, |bound| bound.resolve(channel, &self.scale));
-        let keep = bound < self.bound * OFF && bound > self.bound / OFF;
-        if !keep && bound != self.bound {
-            self.cut(counts, out);
+        if bound > self.bound * TOO_TIGHT || bound < self.bound * TOO_WIDE {
+            self.wide = self.wide.max(self.bound);
+            self.wide_until = self.last.at;
             self.bound = bound;
         }
-        self.review = if self.scale.is_young() || bound == 0.0 { 0 } else { REVIEW };
+        self.review = if bound == 0.0 { 0 } else { self.scale.readings().min(4 * REVIEW) / 4 };
     }
 
     /// Lets the reducer work and books what became of the readings.
@@ -185,15 +214,22 @@ impl Report {
         out: &mut dyn FnMut(Output),
         work: impl FnOnce(&mut Reducer, Emit<'_>),
     ) {
-        let (mut points, mut joined, mut newest) = (0, self.joined, self.sent);
+        let (mut points, mut joined, mut newest, mut wide) = (0, self.joined, self.sent, self.wide);
         let decided = self.reducer.decided();
         work(&mut self.reducer, &mut |Knot { at, value }| {
             // Crossings may round to one nanosecond.
             let at = if joined { at.max(newest.saturating_add(1)) } else { at };
-            out(Output::Sample(Sample { at, value, bound: self.bound, quality, event: None, gap: !joined }));
+            let bound = wide.max(self.bound);
+            out(Output::Sample(Sample { at, value, bound, quality, event: None, gap: !joined }));
             (points, joined, newest) = (points + 1, true, at);
+            if at >= self.wide_until {
+                wide = 0.0;
+            }
         });
-        (self.joined, self.sent) = (joined, newest);
+        (self.joined, self.sent, self.wide) = (joined, newest, wide);
+        if points > 0 {
+            self.since = 0;
+        }
         let decided = self.reducer.decided().saturating_sub(decided);
         counts.sent += points;
         counts.held -= decided;

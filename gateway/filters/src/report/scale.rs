@@ -3,13 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 /// Readings before the noise is believed.
-const YOUNG: u32 = 32;
-/// Memory of the noise, in readings.
+const YOUNG: u32 = 10;
+/// How far, in usual differences, one reading moves the median of the differences.
+const STEP: f64 = 0.005;
+/// Memory, in readings, of the mean difference: only the least unit in which the median moves.
 const MEMORY: f64 = 1000.0;
-/// One difference counts as at most so many usual ones: a step is not noise.
-const CLIP: f64 = 4.0;
-/// Standard deviation of normal noise, per mean absolute second difference: sqrt(pi / 2) / sqrt(6).
-const PER_DIFFERENCE: f64 = 0.511_66;
+/// Median of the absolute value of normal noise per mean of it.
+const MEDIAN_PER_MEAN: f64 = 0.845_3;
+/// Standard deviation of normal noise per median absolute second difference: 1.4826 / sqrt(6).
+const PER_DIFFERENCE: f64 = 0.605_27;
 
 /// What is known of a channel's scale.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,8 +20,9 @@ pub(crate) struct Scale {
     hi: f64,
     /// The two readings before.
     before: [f64; 2],
-    /// Mean absolute second difference.
-    difference: f64,
+    /// Mean and median absolute second difference.
+    mean: f64,
+    median: f64,
     n: u32,
 }
 
@@ -41,11 +44,18 @@ impl Scale {
         self.n = self.n.saturating_add(1);
     }
 
+    /// The median takes a step towards each difference (Robbins & Monro 1951): half of the readings may be anything, steps
+    /// and spikes of the signal are not noise.
     fn learn_difference(&mut self, difference: f64) {
         let n = f64::from(self.n - 1);
-        let usual =
-            if self.is_young() { difference } else { difference.min(CLIP * self.difference.max(f64::MIN_POSITIVE)) };
-        self.difference += (usual - self.difference) / n.min(MEMORY);
+        self.mean += (difference - self.mean) / n.min(MEMORY);
+        if self.is_young() {
+            self.median = self.mean * MEDIAN_PER_MEAN;
+            return;
+        }
+        let step = self.median.max(self.mean / 10.0) * STEP.max(1.0 / n);
+        let towards = if difference > self.median { step } else { -step };
+        self.median = (self.median + towards).max(0.0);
     }
 
     /// Width of the range seen so far.
@@ -53,12 +63,17 @@ impl Scale {
         self.hi - self.lo
     }
 
-    pub(crate) const fn is_young(&self) -> bool {
+    /// Readings seen.
+    pub(crate) const fn readings(&self) -> u32 {
+        self.n
+    }
+
+    const fn is_young(&self) -> bool {
         self.n < YOUNG
     }
 
     /// Standard deviation of the noise; 0 as long as too little was seen.
     pub(crate) fn noise(&self) -> f64 {
-        if self.is_young() { 0.0 } else { self.difference * PER_DIFFERENCE }
+        if self.is_young() { 0.0 } else { self.median * PER_DIFFERENCE }
     }
 }
