@@ -108,10 +108,6 @@ impl Keys {
         })
     }
 
-    pub(super) fn heartbeat(&self) -> Option<Nanos> {
-        self.heartbeat.flatten()
-    }
-
     fn read_detect(&mut self, section: &mut Section<'_, '_>) {
         let Some(list) = section.take_spanned::<Vec<Detect>>("detect") else { return };
         let auto = list.get_ref().iter().any(|d| matches!(d, Detect::Auto));

@@ -9,6 +9,7 @@ use crate::registry::{Known, Quantity, Sensor};
 use keys::Keys;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use weir_filters::report::Heartbeat;
 use weir_filters::{Nanos, Settings, counter, state};
 
 /// What was configured about filters, for every sensor and channel.
@@ -45,8 +46,10 @@ pub enum Chain {
 
 /// Full-rate readings kept either side of an event.
 const CONTEXT: u16 = 30;
-/// Width of the windows of channels that are given none.
-const WINDOW: Nanos = 60_000_000_000;
+/// Widths of the windows of channels that are given none: the narrowest that holds at least so many readings.
+const WINDOWS: [Nanos; 4] = [MINUTE, 10 * MINUTE, 60 * MINUTE, 1440 * MINUTE];
+const MINUTE: Nanos = 60_000_000_000;
+const READINGS: Nanos = 6;
 /// How long a window waits for readings that come out of order.
 const GRACE: Nanos = 1_000_000_000;
 /// A sensor whose noise is known cannot stand still for so long.
@@ -104,11 +107,11 @@ impl Rules {
             Quantity::Gauge => Chain::Gauge(Box::new(gauge(&keys, known, period))),
             Quantity::Counter => Chain::Counter(counter::Settings {
                 period,
-                window: keys.first_width().unwrap_or(WINDOW),
+                window: keys.first_width().unwrap_or(usual_window(period)),
                 bits: keys.bits.unwrap_or(64),
             }),
             Quantity::State => Chain::State(state::Settings {
-                heartbeat: keys.heartbeat().or(Some(report_default().1)),
+                heartbeat: keys.heartbeat.unwrap_or(Some(Heartbeat::default().time)),
                 debounce: keys.debounce.unwrap_or(0),
             }),
             Quantity::Text => Chain::Text,
@@ -124,9 +127,9 @@ impl Rules {
     }
 }
 
-fn report_default() -> (weir_filters::report::Method, Nanos) {
-    let settings = weir_filters::report::Settings::default();
-    (settings.method, settings.heartbeat.unwrap_or(900_000_000_000))
+/// The window of a channel that is given none.
+fn usual_window(period: Nanos) -> Nanos {
+    WINDOWS.into_iter().find(|width| width / READINGS >= period).unwrap_or(1440 * MINUTE)
 }
 
 fn gauge(keys: &Keys, known: &Known, period: Nanos) -> Settings {
@@ -137,8 +140,11 @@ fn gauge(keys: &Keys, known: &Known, period: Nanos) -> Settings {
         (a.min(b), a.max(b))
     };
     let range = keys.valid.or(declared.valid.map(corrected));
-    let span = keys.span.or(declared.span.map(corrected)).or(keys.valid);
-    let (method, heartbeat) = report_default();
+    let method = keys.method.unwrap_or_default();
+    // What a datasheet says a chip can measure is far more than what a channel ever does: `auto` goes by what it sees.
+    let possible = if method.is_auto() { None } else { declared.span.map(corrected).or(keys.valid) };
+    let span = keys.span.or(possible);
+    let heartbeat = keys.heartbeat.map(|time| time.map(|time| Heartbeat { time, readings: 0 }));
     Settings {
         period,
         span: span.map(|(lo, hi)| hi - lo).filter(|width| *width > 0.0),
@@ -155,12 +161,9 @@ fn gauge(keys: &Keys, known: &Known, period: Nanos) -> Settings {
             detectors: keys.detectors.clone().unwrap_or_default(),
         },
         clean: keys.clean.unwrap_or_default(),
-        report: weir_filters::report::Settings {
-            method: keys.method.unwrap_or(method),
-            heartbeat: keys.heartbeat.unwrap_or(Some(heartbeat)),
-        },
+        report: weir_filters::report::Settings { method, heartbeat: heartbeat.unwrap_or(Some(Heartbeat::default())) },
         summarise: weir_filters::summarise::Settings {
-            windows: keys.windows.clone().unwrap_or_else(|| keys::windows_of([WINDOW])),
+            windows: keys.windows.clone().unwrap_or_else(|| keys::windows_of([usual_window(period)])),
             grace: keys.grace.unwrap_or(GRACE),
             aggregates: keys.aggregates.unwrap_or_default(),
         },

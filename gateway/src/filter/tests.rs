@@ -39,7 +39,7 @@ fn known() -> Known {
 fn without_a_word_the_defaults_hold_and_the_driver_knows_the_range() {
     let (s, problems) = settings("", "", "");
     assert_eq!(problems, [""; 0]);
-    assert_eq!((s.valid.range, s.span, s.period), (Some((-40.0, 85.0)), Some(65.0), 1_000_000_000));
+    assert_eq!((s.valid.range, s.span, s.period), (Some((-40.0, 85.0)), None, 1_000_000_000));
     assert!(s.detect.auto && s.context == 30 && s.summarise.windows.len() == 1);
     assert_eq!(s.check(), Ok(()));
 }
@@ -102,6 +102,20 @@ fn settings_that_contradict_each_other_are_reported_with_the_reason() {
 
 #[test]
 fn a_correction_moves_the_range_of_the_sensor_with_it() {
-    let (s, _) = settings("", "", "offset = -0.5\nscale = 2");
+    let (s, _) = settings("report = { funnel = \"1%\" }", "", "offset = -0.5\nscale = 2");
     assert_eq!((s.valid.range, s.span), (Some((-80.5, 169.5)), Some(130.0)));
+}
+
+#[test]
+fn a_share_goes_by_what_the_driver_says_and_auto_by_what_it_sees() {
+    let (share, _) = settings("report = { deadband = \"1%\" }", "", "");
+    let (auto, _) = settings("report = { swinging_door = \"auto\" }", "", "");
+    let (told, _) = settings("report = { swinging_door = \"auto\" }\nspan = [0, 10]", "", "");
+    assert_eq!((share.span, auto.span, told.span), (Some(65.0), None, Some(10.0)));
+}
+
+#[test]
+fn a_window_holds_enough_readings_to_be_worth_its_bytes() {
+    let seconds = |period: Nanos| usual_window(period * 1_000_000_000) / 1_000_000_000;
+    assert_eq!([0, 1, 10, 11, 300, 600, 7200].map(seconds), [60, 60, 60, 600, 3600, 3600, 86_400]);
 }

@@ -21,7 +21,8 @@ fn longest(readings: &[Reading], bound: f64) -> usize {
     let (mut steepest, mut flattest): (Option<Line>, Option<Line>) = (None, None);
     for (n, reading) in readings.iter().enumerate() {
         let (top, bottom) = (place(reading, bound), place(reading, -bound));
-        if steepest.is_some_and(|line| bottom.1 > line.at(top.0)) || flattest.is_some_and(|line| top.1 < line.at(top.0)) {
+        if steepest.is_some_and(|line| bottom.1 > line.at(top.0)) || flattest.is_some_and(|line| top.1 < line.at(top.0))
+        {
             return n;
         }
         if n > 0 && steepest.is_none_or(|line| top.1 < line.at(top.0)) {

@@ -45,7 +45,8 @@ fn read(path: &Path) -> Vec<Series> {
     let times = times(&rows.iter().map(|row| seconds(row[time])).collect::<Vec<_>>());
     let mut steps: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
     steps.sort_unstable();
-    let period = steps.get(steps.len() / 2).filter(|median| steps[steps.len() * 9 / 10] <= **median * 2).map_or(0, |p| *p);
+    let period =
+        steps.get(steps.len() / 2).filter(|median| steps[steps.len() * 9 / 10] <= **median * 2).map_or(0, |p| *p);
     let column = |(column, name): (usize, &&str)| Series {
         name: format!("{}#{name}", path.display()),
         period,

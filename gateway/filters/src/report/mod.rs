@@ -52,7 +52,7 @@ impl Default for Heartbeat {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { method: Method::Funnel(Bound::default()), heartbeat: Some(Heartbeat::default()) }
+        Self { method: Method::default(), heartbeat: Some(Heartbeat::default()) }
     }
 }
 
@@ -237,7 +237,19 @@ impl Report {
     }
 }
 
+impl Default for Method {
+    fn default() -> Self {
+        Self::Funnel(Bound::default())
+    }
+}
+
 impl Method {
+    /// Whether it finds its bound by itself.
+    #[must_use]
+    pub const fn is_auto(self) -> bool {
+        matches!(self.bound(), Some(Bound::Auto { .. }))
+    }
+
     const fn bound(self) -> Option<Bound> {
         match self {
             Self::None | Self::Every => None,
