@@ -31,6 +31,11 @@ impl Fault {
         Self::Io { path: path.to_owned(), what: format!("cannot {doing}: {error}"), full }
     }
 
+    /// Somebody holds the database.
+    pub(super) fn is_lock(&self) -> bool {
+        matches!(self, Self::Io { what, .. } if what.contains("could not acquire lock"))
+    }
+
     pub(super) fn damaged(path: &Path, what: &str) -> Self {
         Self::Damaged { path: path.to_owned(), what: what.to_owned() }
     }

@@ -16,12 +16,17 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A larger piece would not stay inside a sled page.
 const PIECE: usize = 3 << 10;
 
 /// Enough for the working set of an append-only database; sled's own default is a gigabyte.
 const CACHE: u64 = 1 << 20;
+
+/// Two seconds in all.
+const LOCK_TRIES: u32 = 400;
+const LOCK_WAIT: Duration = Duration::from_millis(5);
 
 /// What a generation holds of one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -50,7 +55,7 @@ pub(super) struct Generation {
 impl Generation {
     /// Opens or creates the generation in `path`.
     pub(super) fn open(path: &Path) -> Result<Self, Fault> {
-        let db = guarded(path, || sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(None).open())?;
+        let db = open_patiently(path)?;
         let file = File::open(path.join("db")).map_err(|e| Fault::io("open", path, &e))?;
         let mut generation =
             Self { path: path.to_owned(), db, file, dictionary: Dictionary::default(), runs: Vec::new() };
@@ -166,6 +171,20 @@ impl Generation {
     /// Length of the database file.
     pub(super) fn bytes(&self) -> u64 {
         self.file.metadata().map_or(0, |m| m.len())
+    }
+}
+
+/// A database that was closed a moment ago may still be held by one of sled's own threads. Nobody else can hold it: the
+/// store has a lock of its own.
+fn open_patiently(path: &Path) -> Result<sled::Db, Fault> {
+    let config = || sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(None);
+    let mut tries = 0;
+    loop {
+        match guarded(path, || config().open()) {
+            Err(fault) if fault.is_lock() && tries < LOCK_TRIES => std::thread::sleep(LOCK_WAIT),
+            other => return other,
+        }
+        tries += 1;
     }
 }
 

@@ -30,9 +30,16 @@ impl Identity {
         Self { epochs: vec![(from, new_epoch())], reserved: from }
     }
 
-    /// Somebody without a disk: numbers need not be reserved, because the name is forgotten with them.
+    /// Somebody without a disk: numbers need not be reserved, because the name is forgotten with them. They begin far
+    /// above those of a store that may come back.
     pub(super) fn volatile() -> Self {
-        Self { reserved: Seq::MAX, ..Self::fresh(1) }
+        let far = (1 + (crate::sys::random() as Seq & 0xfff)) << 40;
+        Self { reserved: Seq::MAX, ..Self::fresh(far) }
+    }
+
+    /// The first number of the newest epoch.
+    pub(super) fn begins(&self) -> Seq {
+        self.epochs.last().map_or(1, |(from, _)| *from)
     }
 
     /// The epoch of a number.

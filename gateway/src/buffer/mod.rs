@@ -4,10 +4,12 @@
 
 mod block;
 mod fault;
+mod folder;
 mod frame;
 mod generation;
 mod identity;
 mod lane;
+mod page;
 mod reader;
 mod ring;
 mod salvage;
@@ -23,7 +25,6 @@ use crate::config::{Section, Size, Span};
 use crate::record::{Body, Draft, Record, Seq, Status};
 use identity::{Identity, RESERVED};
 use serde::{Deserialize, Serialize};
-use standing::Standing;
 use state::State;
 use std::path::Path;
 use std::sync::Arc;
@@ -146,41 +147,41 @@ const ROOM: [usize; CLASSES] = [1 << 20, 4 << 20];
 #[derive(Clone)]
 pub struct Buffer {
     shared: Arc<Shared>,
+    _last: Arc<LastHandle>,
+}
+
+/// Ends the thread when nobody is left. What has not been committed is then lost, as in a crash: see [`Buffer::close`].
+struct LastHandle(Arc<Shared>);
+
+impl Drop for LastHandle {
+    fn drop(&mut self) {
+        self.0.request(Request::Abandon);
+    }
 }
 
 impl Buffer {
     /// Opens the store in `dir`, or makes one. It always starts: damage is set aside and reported, and without a usable
     /// disk records are kept in memory until there is one.
     pub fn open(dir: &Path, config: &Config, subscribers: Vec<Subscriber>) -> (Self, Opened) {
-        let (store, found, trouble) = match Store::open(dir, config.max_size.0) {
-            Ok((store, found)) => (Some(store), found, None),
+        let (store, left, trouble) = match Store::open(dir, config.max_size.0) {
+            Ok((store, left)) => (Some(store), left, None),
             Err(fault) => {
                 tracing::error!("the buffer works in memory only: {fault}");
-                (
-                    None,
-                    Left { standing: Standing { next: 1, ..Standing::default() }, ..Left::default() },
-                    Some(fault.to_string()),
-                )
+                (None, Left::default(), Some(fault.to_string()))
             }
         };
         let file = |name| store.as_ref().and_then(|store| store.file(name));
         let (checkpoint, timeline) = (file(CHECKPOINT), file(TIMELINE));
         let identity = store.as_ref().map_or_else(Identity::volatile, |store| store.identity.clone());
         let last = Class::ALL.map(|class| store.as_ref().map_or(0, |store| store.last(class)));
-        let mut notices: Vec<Status> = found
-            .damage
-            .iter()
-            .map(|(from, to, what)| Status::Damaged { from: *from, to: *to, what: what.as_str().into() })
-            .collect();
-        let mut standing = found.standing;
+        let mut standing = left.standing;
         let void = if store.is_some() { identity.reserved.saturating_sub(standing.next) } else { 0 };
-        if void > 0 {
-            notices.push(Status::Void { from: standing.next, to: identity.reserved - 1 });
-        }
-        standing.next += void;
+        standing.next = (standing.next + void).max(identity.begins());
         let epoch = identity.epoch_of(standing.next);
         let mut state = State::new(&standing, last, subscribers, ROOM);
-        state.count_void(void);
+        if void > 0 {
+            state.announce(Status::Void { from: standing.next - void, to: standing.next - 1 });
+        }
         let disk = Disk { trouble, bytes: store.as_ref().map_or(0, Store::bytes), commits: 0 };
         let inner = Inner { state, identity, requests: Default::default(), ended: false, disk };
         let shared = Shared::new(inner);
@@ -193,10 +194,18 @@ impl Buffer {
             retry_at: Instant::now() + Duration::from_secs(5),
         };
         worker.reserve();
+        worker.report_damage();
+        worker.reconcile();
+        let notices = {
+            let mut inner = shared.lock();
+            inner.state.count_void(void);
+            inner.state.take_notices()
+        };
         if let Err(error) = std::thread::Builder::new().name("buffer".into()).spawn(move || worker.run()) {
             tracing::error!("the buffer's thread cannot be started, records stay in memory: {error}");
         }
-        (Self { shared }, Opened { epoch, notices, checkpoint, ledger: found.ledger, timeline })
+        let _last = Arc::new(LastHandle(shared.clone()));
+        (Self { shared, _last }, Opened { epoch, notices, checkpoint, ledger: left.ledger, timeline })
     }
 
     /// Numbers a record and takes it in. Never waits: when memory and disk are full, the oldest data goes, which is
@@ -231,7 +240,7 @@ impl Buffer {
     pub async fn put_timeline(&self, bytes: Vec<u8>) {
         let (reply, done) = oneshot::channel();
         self.shared.request(Request::Timeline(bytes, reply));
-        drop(done.await);
+        let _ = done.await;
     }
 
     /// A sink's reader of one class, at the first record that it has not settled. An unknown name reads nothing.
@@ -240,7 +249,7 @@ impl Buffer {
         if let Some(lane) = self.shared.lock().state.lane(member, class) {
             lane.rewind();
         }
-        Reader { shared: self.shared.clone(), member, class, ahead: None }
+        Reader { shared: self.shared.clone(), member, class, ahead: None, layout: 0 }
     }
 
     /// What has happened that receivers should be told: each is to be appended as a record of the gateway.
@@ -259,12 +268,19 @@ impl Buffer {
         self.shared.arrived.iter().for_each(tokio::sync::Notify::notify_waiters);
     }
 
+    /// Returns when everything appended so far, and every cursor, is on the disk; or at once when there is none.
+    pub async fn flush(&self) {
+        let (reply, done) = oneshot::channel();
+        self.shared.request(Request::Flush(reply));
+        let _ = done.await;
+    }
+
     /// Ends, and returns when everything that sinks have not settled is on the disk.
     pub async fn close(self) {
         self.end();
         let (reply, done) = oneshot::channel();
         self.shared.request(Request::Close(reply));
-        drop(done.await);
+        let _ = done.await;
     }
 
     /// What became of everything.
@@ -285,5 +301,7 @@ impl Buffer {
     }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! One sink's view of one class: records in order, from memory where they are, from the disk where they are not.
 
 use super::Class;
-use super::store::Page;
+use super::page::Page;
 use super::thread::{Request, Shared};
 use crate::record::{Record, Seq};
 use crate::sink::Limits;
@@ -17,6 +17,8 @@ pub struct Reader {
     pub(super) class: Class,
     /// Read from the disk, but not handed out yet.
     pub(super) ahead: Option<Page>,
+    /// How the disk was laid out when `ahead` was read.
+    pub(super) layout: u64,
 }
 
 impl Reader {
@@ -91,6 +93,10 @@ impl Reader {
 
     fn take(&mut self, limits: &Limits) -> Option<Vec<Arc<Record>>> {
         let mut inner = self.shared.lock();
+        if inner.state.layout != self.layout {
+            self.ahead = None;
+            self.layout = inner.state.layout;
+        }
         let batch = match (&self.ahead, inner.state.must_read(self.member, self.class)) {
             (Some(page), Some(_)) => inner.state.take_page(self.member, self.class, page, limits),
             (None, Some(_)) => Vec::new(),

@@ -1,16 +1,16 @@
-//! Making sense of what a crash or a bad card has left: half-made folders, databases that do not open.
+//! Making sense of what a bad card or a flipped bit has left: databases that do not open any more.
 //!
-//! Every block carries its own checksum, so what is intact is found by looking through the raw file. The broken folder is
+//! Every value carries its own checksum, so what is intact is found by looking through the raw file. The broken folder is
 //! kept aside, within bounds, for whoever wants to look at it.
 
 use super::block::{self, Run};
 use super::fault::Fault;
+use super::folder::{self, Name};
 use super::frame::{self, Kind};
 use super::generation::Generation;
-use super::store::number_of;
 use crate::record::Seq;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// More than a generation ever takes; a larger file is not one.
@@ -20,52 +20,61 @@ const LARGEST: u64 = 64 << 20;
 const KEPT: usize = 4;
 
 /// Where they are kept.
-const QUARANTINE: &str = "quarantine";
+pub(super) const QUARANTINE: &str = "quarantine";
 
-/// Clears away what was half done, and lists the generations, oldest first.
-pub(super) fn tidy(dir: &Path, damage: &mut Vec<(Seq, Seq, String)>) -> Result<Vec<PathBuf>, Fault> {
-    let entries = fs::read_dir(dir).map_err(|e| Fault::io("list", dir, &e))?;
-    let mut folders = Vec::new();
-    for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with("trash-") || name.starts_with("new-") {
-            drop(fs::remove_dir_all(&path));
-        } else if number_of(&path).is_some() && path.is_dir() {
-            folders.push(path);
-        }
-    }
-    folders.sort_unstable();
-    let _ = damage;
-    Ok(folders)
+/// What was lost, as far as is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Damage {
+    /// First number that may be affected.
+    pub(super) from: Seq,
+    /// Last number that may be affected.
+    pub(super) to: Seq,
+    /// What happened, in plain words.
+    pub(super) what: String,
 }
 
-/// Opens a generation; a damaged one is rebuilt from its intact blocks first.
-pub(super) fn open(path: &Path, damage: &mut Vec<(Seq, Seq, String)>) -> Result<Generation, Fault> {
-    match Generation::open(path) {
-        Err(Fault::Damaged { what, .. }) => rebuild(path, &what, damage),
+/// Opens a generation; a damaged one is first rebuilt from its intact blocks. Sled's own snapshot goes first: it can be
+/// made again from the log, and is the smaller half of all damage.
+pub(super) fn open(dir: &Path, name: Name, damage: &mut Vec<Damage>) -> Result<Generation, Fault> {
+    let path = name.path(dir);
+    if let Ok(generation) = Generation::open(&path) {
+        return Ok(generation);
+    }
+    drop_snapshots(&path);
+    match Generation::open(&path) {
+        Err(Fault::Damaged { what, .. }) => rebuild(dir, name, &what, damage),
         other => other,
     }
 }
 
+fn drop_snapshots(path: &Path) {
+    for entry in fs::read_dir(path).into_iter().flatten().filter_map(Result::ok) {
+        if entry.file_name().to_string_lossy().starts_with("snap.") {
+            drop(fs::remove_file(entry.path()));
+        }
+    }
+}
+
 /// A new generation in the place of a damaged one, with everything in it that can still be read.
-fn rebuild(path: &Path, what: &str, damage: &mut Vec<(Seq, Seq, String)>) -> Result<Generation, Fault> {
-    let dir = path.parent().unwrap_or(Path::new("."));
+fn rebuild(dir: &Path, name: Name, what: &str, damage: &mut Vec<Damage>) -> Result<Generation, Fault> {
+    let path = name.path(dir);
     let frames = intact_frames(&path.join("db"));
     let runs: Vec<Run> = frames.keys().filter_map(|key| Run::from_key(key)).collect();
-    let (first, last) = (runs.iter().map(|r| r.first).min(), runs.iter().map(|r| r.last).max());
     let saved: u64 = runs.iter().map(|r| u64::from(r.count)).sum();
-    let aside = dir.join(format!("new-{}", path.file_name().unwrap_or_default().to_string_lossy()));
-    drop(fs::remove_dir_all(&aside));
-    let mut generation = Generation::open(&aside)?;
-    generation.restore(frames.into_iter().collect())?;
-    drop(generation);
-    quarantine(dir, path)?;
-    fs::rename(&aside, path).map_err(|e| Fault::io("rename", &aside, &e))?;
-    sync_folder(dir)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let words = format!("{name} was damaged ({what}); {saved} records were saved from it, a copy is in {QUARANTINE}");
-    damage.push((first.unwrap_or(0), last.unwrap_or(0), words));
-    Generation::open(path)
+    let noted = folder::noted(dir, name).map(|sealed| sealed.contents).unwrap_or_default();
+    let known = noted.iter().filter(|e| e.count > 0).map(|e| (e.first, e.last));
+    let (from, to) = runs
+        .iter()
+        .map(|run| (run.first, run.last))
+        .chain(known)
+        .fold((Seq::MAX, 0), |(from, to), (first, last)| (from.min(first), to.max(last)));
+    let mut draft = folder::draft(dir, name)?;
+    draft.restore(frames.into_iter().collect())?;
+    let broken = folder::exchange(dir, name, draft)?;
+    quarantine(dir, name, &broken)?;
+    let what = format!("{name} was damaged ({what}): {saved} records were saved from it, the rest is in {QUARANTINE}");
+    damage.push(Damage { from: from.min(to), to, what });
+    Generation::open(&path)
 }
 
 /// Intact frames by key: blocks by their run, pages by their first channel, the newest standing.
@@ -75,56 +84,40 @@ fn intact_frames(file: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut frames = BTreeMap::new();
     let mut newest = 0;
     for (kind, raw) in frame::search(&bytes) {
-        match kind {
-            Kind::Block => {
-                if let Some(run) = block::run_of(&raw) {
-                    frames.insert(run.key().to_vec(), frame::pack(kind, &raw));
-                }
-            }
-            Kind::Channels => {
-                if let Ok((first, _)) = postcard::take_from_bytes::<u32>(&raw) {
-                    let mut key = b"c".to_vec();
-                    key.extend(first.to_be_bytes());
-                    frames.insert(key, frame::pack(kind, &raw));
-                }
-            }
-            Kind::Standing => {
-                let next = postcard::take_from_bytes::<Seq>(&raw).map_or(0, |(next, _)| next);
-                if next >= newest {
-                    newest = next;
-                    frames.insert(b"z".to_vec(), frame::pack(kind, &raw));
-                }
-            }
-            Kind::Piece | Kind::Contents | Kind::Identity => {}
-        }
+        let Some(key) = key_of(kind, &raw, &mut newest) else { continue };
+        frames.insert(key, frame::pack(kind, &raw));
     }
     frames
 }
 
+/// Under which key a value was kept; an older standing has none.
+fn key_of(kind: Kind, raw: &[u8], newest: &mut Seq) -> Option<Vec<u8>> {
+    match kind {
+        Kind::Block => block::run_of(raw).map(|run| run.key().to_vec()),
+        Kind::Channels => {
+            let (first, _) = postcard::take_from_bytes::<u32>(raw).ok()?;
+            Some([b"c".as_slice(), &first.to_be_bytes()].concat())
+        }
+        Kind::Standing => {
+            let (next, _) = postcard::take_from_bytes::<Seq>(raw).ok()?;
+            let newer = next >= *newest;
+            *newest = next.max(*newest);
+            newer.then(|| b"z".to_vec())
+        }
+        Kind::Piece | Kind::Contents | Kind::Identity => None,
+    }
+}
+
 /// Moves a broken folder aside; the oldest ones make room.
-fn quarantine(dir: &Path, path: &Path) -> Result<(), Fault> {
+fn quarantine(dir: &Path, name: Name, broken: &Path) -> Result<(), Fault> {
     let shelf = dir.join(QUARANTINE);
     fs::create_dir_all(&shelf).map_err(|e| Fault::io("create", &shelf, &e))?;
-    let mut kept: Vec<PathBuf> =
-        fs::read_dir(&shelf).into_iter().flatten().filter_map(Result::ok).map(|e| e.path()).collect();
+    let entries = fs::read_dir(&shelf).into_iter().flatten().filter_map(Result::ok);
+    let mut kept: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     kept.sort_unstable();
     for old in kept.iter().take((kept.len() + 1).saturating_sub(KEPT)) {
         drop(fs::remove_dir_all(old));
     }
-    let name =
-        format!("{}-{:06x}", path.file_name().unwrap_or_default().to_string_lossy(), crate::sys::random() as u32 >> 8);
-    fs::rename(path, shelf.join(name)).map_err(|e| Fault::io("set aside", path, &e))
-}
-
-/// Deletes a generation so that a crash in between leaves nothing half there.
-pub(super) fn remove_folder(dir: &Path, path: &Path) -> Result<(), Fault> {
-    let trash = dir.join(format!("trash-{}", path.file_name().unwrap_or_default().to_string_lossy()));
-    fs::rename(path, &trash).map_err(|e| Fault::io("remove", path, &e))?;
-    sync_folder(dir)?;
-    fs::remove_dir_all(&trash).map_err(|e| Fault::io("remove", &trash, &e))
-}
-
-/// Makes the names in a folder last.
-pub(super) fn sync_folder(dir: &Path) -> Result<(), Fault> {
-    File::open(dir).and_then(|folder| folder.sync_all()).map_err(|e| Fault::io("sync", dir, &e))
+    let aside = shelf.join(format!("{name}-{:08x}", crate::sys::random() as u32));
+    fs::rename(broken, aside).map_err(|e| Fault::io("set aside", broken, &e))
 }

@@ -30,6 +30,17 @@ impl Account {
         self.settled() <= self.recorded
     }
 
+    /// Takes in another account.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.recorded += other.recorded;
+        self.acknowledged += other.acknowledged;
+        self.merged += other.merged;
+        self.evicted += other.evicted;
+        self.rejected += other.rejected;
+        self.not_for += other.not_for;
+        self.void += other.void;
+    }
+
     /// Not yet decided.
     pub fn pending(&self) -> u64 {
         self.recorded.saturating_sub(self.settled())
@@ -56,6 +67,18 @@ pub(super) struct Place {
     pub(super) name: Box<str>,
     /// By class.
     pub(super) progress: [Progress; CLASSES],
+    /// For how many seconds of running it has not been configured.
+    pub(super) absent: u32,
+}
+
+/// A sink that has been taken out of the configuration keeps its place for a day of running, in case it comes back.
+const FORGOTTEN: u32 = 24 * 3600;
+
+impl Place {
+    /// It holds nothing back any longer.
+    pub(super) fn is_forgotten(&self) -> bool {
+        self.absent >= FORGOTTEN
+    }
 }
 
 /// Where everybody stands at one commit.

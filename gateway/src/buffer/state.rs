@@ -3,9 +3,9 @@
 //! Pure bookkeeping: no file, no thread, no waiting. Time comes as an argument.
 
 use super::lane::{Fate, Lane};
+use super::page::{Found, Page};
 use super::ring::{Entry, Ring, weight};
 use super::standing::{Place, Progress, Standing};
-use super::store::{Found, Page};
 use super::{CLASSES, Class, Subscriber};
 use crate::record::{Draft, Record, Seq, Status};
 use crate::sink::Limits;
@@ -18,8 +18,20 @@ pub(super) const MOST_SINKS: usize = 64;
 /// A sink and its ways.
 pub(super) struct Member {
     name: Box<str>,
-    wants: Box<dyn Fn(&Record) -> bool + Send + Sync>,
+    wants: Arc<dyn Fn(&Record) -> bool + Send + Sync>,
     lanes: [Lane; CLASSES],
+}
+
+/// What a lane expects of the disk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expectation {
+    member: usize,
+    /// Which log.
+    pub(super) class: Class,
+    /// After this number.
+    pub(super) cursor: Seq,
+    /// So many records.
+    records: u64,
 }
 
 /// What is to be written together.
@@ -40,6 +52,8 @@ pub(super) struct Commit {
 pub(super) struct State {
     /// The next number.
     pub(super) next: Seq,
+    /// Changes whenever records on the disk have been rewritten: what was read before is out of date.
+    pub(super) layout: u64,
     /// Bytes that the records of a class may take in memory.
     room: [usize; CLASSES],
     rings: [Ring; CLASSES],
@@ -67,16 +81,18 @@ impl State {
     ) -> Self {
         let member = |s: Subscriber| {
             let place = found.places.iter().find(|place| place.name == s.name);
-            let lanes =
-                Class::ALL.map(|class| Lane::new(place.map_or_else(Progress::default, |p| p.progress[class as usize])));
-            Member { name: s.name, wants: s.wants, lanes }
+            let progress = place.map_or([Progress::default(); CLASSES], |place| place.progress);
+            Member { name: s.name, wants: s.wants.into(), lanes: progress.map(Lane::new) }
         };
+        let members: Vec<Member> = subscribers.into_iter().take(MOST_SINKS).map(member).collect();
+        let is_gone = |place: &&Place| members.iter().all(|m| m.name != place.name) && !place.is_forgotten();
         Self {
             next: found.next,
+            layout: 0,
             room,
             rings: last.map(Ring::new),
-            members: subscribers.into_iter().take(MOST_SINKS).map(member).collect(),
-            gone: Vec::new(),
+            gone: found.places.iter().filter(is_gone).cloned().collect(),
+            members,
             committing: 0,
             moved: false,
             waiting_since: None,
@@ -95,6 +111,50 @@ impl State {
             account.recorded += numbers;
             account.void += numbers;
         }
+    }
+
+    /// A store has come back whose records come before all that memory has.
+    pub(super) fn join(&mut self, found: &Standing) {
+        for member in &mut self.members {
+            let Some(place) = found.places.iter().find(|place| place.name == member.name) else { continue };
+            for (lane, progress) in member.lanes.iter_mut().zip(place.progress) {
+                let mut account = lane.progress.account;
+                account.add(&progress.account);
+                *lane = Lane::new(Progress { cursor: progress.cursor, account });
+            }
+        }
+    }
+
+    /// Up to these numbers the disk has whatever is needed.
+    pub(super) fn disk_has(&mut self, last: [Seq; CLASSES]) {
+        for (ring, last) in self.rings.iter_mut().zip(last) {
+            ring.mark_stored(last);
+            let oldest = ring.front().map_or(Seq::MAX, |entry| entry.record.seq);
+            ring.spilled = ring.spilled.max(last.min(oldest - 1));
+        }
+    }
+
+    /// What every lane expects to be on the disk, in the order of [`settle_difference`](Self::settle_difference).
+    pub(super) fn expectations(&self) -> Vec<Expectation> {
+        let lanes = (0..self.members.len()).flat_map(|member| Class::ALL.map(|class| (member, class)));
+        let expectation = |(member, class): (usize, Class)| {
+            let progress = self.members[member].lanes[class as usize].progress;
+            let in_memory = self.rings[class as usize].after(progress.cursor).filter(|e| !e.stored).count() as u64;
+            let records = progress.account.pending().saturating_sub(in_memory);
+            Expectation { member, class, cursor: progress.cursor, records }
+        };
+        lanes.map(expectation).collect()
+    }
+
+    /// The disk has `found` records where a lane expected others: the rest was lost by damage; a sink that is new, or was
+    /// away, finds more than it knew of. Everything unsettled is read again.
+    pub(super) fn settle_difference(&mut self, expected: &Expectation, found: u64) {
+        self.layout += 1;
+        let Some(lane) = self.lane(expected.member, expected.class) else { return };
+        let account = &mut lane.progress.account;
+        account.void += expected.records.saturating_sub(found);
+        account.recorded += found.saturating_sub(expected.records);
+        lane.rewind();
     }
 
     /// Numbers a record and takes it in. True when the store thread should look.
@@ -225,9 +285,16 @@ impl State {
         self.waiting_since.get_or_insert(now);
     }
 
+    /// Time passes for sinks that are no longer configured.
+    pub(super) fn age(&mut self, seconds: u32) {
+        self.gone.iter_mut().for_each(|place| place.absent = place.absent.saturating_add(seconds));
+        self.gone.retain(|place| !place.is_forgotten());
+    }
+
     /// Where everybody stands now.
     pub(super) fn standing(&self) -> Standing {
-        let place = |m: &Member| Place { name: m.name.clone(), progress: [m.lanes[0].progress, m.lanes[1].progress] };
+        let progress = |m: &Member| [m.lanes[0].progress, m.lanes[1].progress];
+        let place = |m: &Member| Place { name: m.name.clone(), progress: progress(m), absent: 0 };
         let places = self.members.iter().map(place).chain(self.gone.iter().cloned()).collect();
         Standing { next: self.next, places }
     }
@@ -301,6 +368,9 @@ impl State {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         let from = page.found.partition_point(|found| found.seq() <= lane.position);
         for found in &page.found[from..] {
+            if found.seq() <= lane.position {
+                continue;
+            }
             let record = match found {
                 Found::Record(record) => record,
                 Found::Lost { to, records, .. } => {

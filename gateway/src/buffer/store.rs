@@ -4,10 +4,12 @@
 //! what is worth storing nor when.
 
 use super::fault::Fault;
-use super::frame::{self, Kind};
+use super::folder::{self, Name, Sealed};
+use super::frame;
 use super::generation::{Contents, Generation};
 use super::identity::{self, Identity};
-use super::salvage;
+use super::page::{self, Page};
+use super::salvage::{self, Damage};
 use super::standing::Standing;
 use super::{CLASSES, Class};
 use crate::record::{Record, Seq};
@@ -15,22 +17,11 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// About as much is read at once.
-const READ_RECORDS: usize = 512;
+/// The smallest generation that is worth a folder, in bytes.
+const SMALLEST: u64 = 1 << 20;
 
-/// The smallest generation that is worth a folder, and the largest that is worth rewriting at once.
-const GENERATION: (u64, u64) = (1 << 20, 2 << 20);
-
-/// A generation that is no longer written.
-#[derive(Debug)]
-pub(super) struct Sealed {
-    /// Its folder.
-    pub(super) path: PathBuf,
-    /// What it holds.
-    pub(super) contents: Contents,
-    /// What it takes on disk.
-    pub(super) bytes: u64,
-}
+/// The largest that is worth rewriting at once.
+const LARGEST: u64 = 2 << 20;
 
 /// The log.
 pub(super) struct Store {
@@ -39,13 +30,15 @@ pub(super) struct Store {
     /// Who this is and which numbers it may use.
     pub(super) identity: Identity,
     sealed: Vec<Sealed>,
+    name: Name,
     active: Generation,
     /// The sealed generation that was read last.
-    open: Option<Generation>,
+    open: Option<(Name, Generation)>,
     ledger: Option<Vec<u8>>,
-    limit: u64,
-    /// Found since it was opened: first and last number that may be affected, and what happened.
-    pub(super) damage: Vec<(Seq, Seq, String)>,
+    /// Bytes at which a generation is closed.
+    full: u64,
+    /// What was found damaged and has not been told yet.
+    pub(super) damage: Vec<Damage>,
 }
 
 /// What was found when the store was opened.
@@ -55,8 +48,6 @@ pub(super) struct Left {
     pub(super) standing: Standing,
     /// Ledger of the last commit that had one.
     pub(super) ledger: Option<Vec<u8>>,
-    /// What was damaged, in plain words, with the first and last number that may be affected.
-    pub(super) damage: Vec<(Seq, Seq, String)>,
 }
 
 impl Store {
@@ -65,49 +56,20 @@ impl Store {
     pub(super) fn open(dir: &Path, max_size: u64) -> Result<(Self, Left), Fault> {
         fs::create_dir_all(dir).map_err(|e| Fault::io("create", dir, &e))?;
         let lock = lock(dir)?;
-        let mut found = Left::default();
-        let folders = salvage::tidy(dir, &mut found.damage)?;
+        let mut damage = Vec::new();
         let mut sealed = Vec::new();
-        for path in &folders {
-            sealed.push(inspect(path, &mut found.damage)?);
+        for name in folder::tidy(dir)? {
+            sealed.push(inspect(dir, name, &mut damage)?);
         }
-        let active = Self::take_newest(dir, &mut sealed, &mut found)?;
-        let last = active.contents().iter().chain(sealed.iter().flat_map(|s| &s.contents)).map(|e| e.last).max();
-        found.standing.next = found.standing.next.max(last.unwrap_or(0) + 1);
-        let identity = known_identity(dir, found.standing.next)?;
-        let ledger = found.ledger.clone();
-        let limit = (max_size / 16).clamp(GENERATION.0, GENERATION.1);
-        let store = Self {
-            dir: dir.into(),
-            _lock: lock,
-            identity,
-            sealed,
-            active,
-            open: None,
-            ledger,
-            limit,
-            damage: Vec::new(),
-        };
-        Ok((store, found))
-    }
-
-    /// The newest generation becomes the one that is written; it also knows where everybody stood.
-    fn take_newest(dir: &Path, sealed: &mut Vec<Sealed>, found: &mut Left) -> Result<Generation, Fault> {
-        for known in sealed.iter().rev() {
-            let generation = Generation::open(&known.path)?;
-            if let Some(standing) = generation.standing()? {
-                found.standing = standing;
-                found.ledger = generation.ledger()?;
-                break;
-            }
-        }
-        match sealed.pop() {
-            Some(newest) => {
-                drop(fs::remove_file(newest.path.join(CONTENTS)));
-                Generation::open(&newest.path)
-            }
-            None => create(dir, 1),
-        }
+        let mut left = last_words(dir, &sealed, &mut damage)?;
+        let (name, active) = reopen_newest(dir, &mut sealed, &mut damage)?;
+        let extents = sealed.iter().map(|s| s.contents).chain([active.contents()]).flatten();
+        let last = extents.map(|extent| extent.last).max().unwrap_or(0);
+        left.standing.next = left.standing.next.max(last + 1);
+        let identity = known_identity(dir, left.standing.next)?;
+        let (ledger, full) = (left.ledger.clone(), (max_size / 16).clamp(SMALLEST, LARGEST));
+        let (dir, open) = (dir.to_owned(), None);
+        Ok((Self { dir, _lock: lock, identity, sealed, name, active, open, ledger, full, damage }, left))
     }
 
     /// Makes sure that numbers below `upto` may be used.
@@ -125,7 +87,7 @@ impl Store {
         standing: &Standing,
         ledger: Option<Vec<u8>>,
     ) -> Result<(), Fault> {
-        if self.active.bytes() >= self.limit {
+        if self.active.bytes() >= self.full {
             self.rotate()?;
             self.ledger = ledger.or(self.ledger.take());
             return self.active.commit(records, standing, self.ledger.as_deref());
@@ -137,27 +99,55 @@ impl Store {
 
     /// Closes the generation being written and begins the next one.
     fn rotate(&mut self) -> Result<(), Fault> {
-        let next = create(&self.dir, number_of(&self.active.path).unwrap_or(0) + 1)?;
+        let name = Name::plain(self.name.last + 1);
+        let next = folder::create(&self.dir, name)?;
         let full = std::mem::replace(&mut self.active, next);
-        self.sealed.push(seal(full)?);
-        crate::sys::trim_memory();
+        self.sealed.push(folder::seal(self.name, full)?);
+        self.name = name;
         Ok(())
     }
 
     /// Some records of a class after `after`. When there are no more, everything until `until` counts as read.
     pub(super) fn read(&mut self, class: Class, after: Seq, until: Seq) -> Result<Page, Fault> {
         let holds_more = |s: &&Sealed| s.contents[class as usize].last > after;
-        let Some(sealed) = self.sealed.iter().find(holds_more) else {
-            return read_from(&self.active, class, after, until);
+        let Some(sealed) = self.sealed.iter().find(holds_more).cloned() else {
+            return page::read(&self.active, class, after, until);
         };
-        let last = sealed.contents[class as usize].last;
-        let open = match self.open.take().filter(|open| open.path == sealed.path) {
-            Some(open) => open,
-            None => salvage::open(&sealed.path, &mut self.damage)?,
-        };
-        let page = read_from(&open, class, after, last);
-        self.open = Some(open);
+        let open = self.open_sealed(sealed.name)?;
+        let page = page::read(open, class, after, sealed.contents[class as usize].last);
         page
+    }
+
+    /// Opens a closed generation; the last one stays open, because more will be read from it.
+    fn open_sealed(&mut self, name: Name) -> Result<&Generation, Fault> {
+        let open = match self.open.take().filter(|(open, _)| *open == name) {
+            Some((_, open)) => open,
+            None => self.open_anew(name)?,
+        };
+        Ok(&self.open.insert((name, open)).1)
+    }
+
+    /// What is found damaged now is not what the note promised.
+    fn open_anew(&mut self, name: Name) -> Result<Generation, Fault> {
+        let before = self.damage.len();
+        let open = salvage::open(&self.dir, name, &mut self.damage)?;
+        if self.damage.len() > before
+            && let Some(sealed) = self.sealed.iter_mut().find(|s| s.name == name)
+        {
+            sealed.contents = open.contents();
+        }
+        Ok(open)
+    }
+
+    /// Records on disk of a class after `after`.
+    pub(super) fn count_after(&mut self, class: Class, after: Seq) -> Result<u64, Fault> {
+        let extents = self.sealed.iter().map(|s| (s.name, s.contents[class as usize])).filter(|(_, e)| e.last > after);
+        let (whole, partly): (Vec<_>, Vec<_>) = extents.partition(|(_, extent)| extent.first > after);
+        let mut count: u64 = whole.iter().map(|(_, extent)| extent.count).sum();
+        for (name, _) in partly {
+            count += page::count(self.open_sealed(name)?, class, after)?;
+        }
+        Ok(count + page::count(&self.active, class, after)?)
     }
 
     /// Deletes what everybody has settled.
@@ -167,8 +157,8 @@ impl Store {
         };
         while let Some(at) = self.sealed.iter().position(|s| settled(&s.contents)) {
             let gone = self.sealed.remove(at);
-            self.open.take_if(|open| open.path == gone.path);
-            salvage::remove_folder(&self.dir, &gone.path)?;
+            self.open.take_if(|(open, _)| *open == gone.name);
+            folder::remove(&self.dir, gone.name)?;
         }
         Ok(())
     }
@@ -196,56 +186,30 @@ impl Store {
     }
 }
 
-/// What was read from the log.
-#[derive(Debug, Default)]
-pub(super) struct Page {
-    /// In order.
-    pub(super) found: Vec<Found>,
-    /// Nothing up to this number is missing from `found`.
-    pub(super) upto: Seq,
-}
-
-/// A record, or a hole where some were.
-#[derive(Debug)]
-pub(super) enum Found {
-    /// A record.
-    Record(Arc<Record>),
-    /// A block that cannot be read any more.
-    Lost {
-        /// First number that it held.
-        from: Seq,
-        /// Last number that it held.
-        to: Seq,
-        /// How many records of the class.
-        records: u64,
-    },
-}
-
-impl Found {
-    /// Its (last) number.
-    pub(super) fn seq(&self) -> Seq {
-        match self {
-            Self::Record(record) => record.seq,
-            Self::Lost { to, .. } => *to,
+/// What the newest generation that tells has to say about where everybody stood.
+fn last_words(dir: &Path, sealed: &[Sealed], damage: &mut Vec<Damage>) -> Result<Left, Fault> {
+    for sealed in sealed.iter().rev() {
+        let generation = salvage::open(dir, sealed.name, damage)?;
+        if let Some(standing) = generation.standing()? {
+            return Ok(Left { standing, ledger: generation.ledger()? });
         }
     }
+    Ok(Left::default())
 }
 
-/// Blocks of one generation; `end` when it has no more.
-fn read_from(generation: &Generation, class: Class, after: Seq, end: Seq) -> Result<Page, Fault> {
-    let mut page = Page::default();
-    for run in generation.runs_after(class, after) {
-        if page.found.len() >= READ_RECORDS {
-            return Ok(page);
+/// The newest generation goes on being written, unless it has been rewritten since.
+fn reopen_newest(dir: &Path, sealed: &mut Vec<Sealed>, damage: &mut Vec<Damage>) -> Result<(Name, Generation), Fault> {
+    let newest = sealed.last().map(|s| s.name);
+    match sealed.pop_if(|newest| newest.name.level == 0) {
+        Some(newest) => {
+            folder::unseal(dir, newest.name);
+            Ok((newest.name, salvage::open(dir, newest.name, damage)?))
         }
-        page.upto = run.last;
-        match generation.records(run)? {
-            Some(records) => page.found.extend(records.into_iter().filter(|r| r.seq > after).map(Found::Record)),
-            None => page.found.push(Found::Lost { from: run.first, to: run.last, records: u64::from(run.count) }),
+        None => {
+            let name = Name::plain(newest.map_or(1, |newest| newest.last + 1));
+            Ok((name, folder::create(dir, name)?))
         }
     }
-    page.upto = page.upto.max(end);
-    Ok(page)
 }
 
 /// Nobody else may use the store at the same time.
@@ -267,34 +231,10 @@ fn known_identity(dir: &Path, next: Seq) -> Result<Identity, Fault> {
     Ok(identity)
 }
 
-const CONTENTS: &str = "contents";
-
-fn create(dir: &Path, number: u64) -> Result<Generation, Fault> {
-    let generation = Generation::open(&dir.join(format!("g{number:010}")))?;
-    salvage::sync_folder(&generation.path)?;
-    salvage::sync_folder(dir)?;
-    Ok(generation)
-}
-
-/// The number of a generation's folder.
-pub(super) fn number_of(path: &Path) -> Option<u64> {
-    path.file_name()?.to_str()?.strip_prefix('g')?.parse().ok()
-}
-
-/// Writes down what a generation holds, so that it need not be opened to know.
-fn seal(generation: Generation) -> Result<Sealed, Fault> {
-    let sealed = Sealed { path: generation.path.clone(), contents: generation.contents(), bytes: generation.bytes() };
-    let bytes = frame::write(Kind::Contents, &(&sealed.contents, sealed.bytes));
-    identity::replace(&sealed.path, CONTENTS, &bytes)?;
-    Ok(sealed)
-}
-
 /// What a generation holds: from its own note, or by opening it, or by salvaging it.
-fn inspect(path: &Path, damage: &mut Vec<(Seq, Seq, String)>) -> Result<Sealed, Fault> {
-    let note = fs::read(path.join(CONTENTS)).ok();
-    if let Some((contents, bytes)) = note.and_then(|note| frame::read(Kind::Contents, &note)) {
-        return Ok(Sealed { path: path.into(), contents, bytes });
+fn inspect(dir: &Path, name: Name, damage: &mut Vec<Damage>) -> Result<Sealed, Fault> {
+    match folder::noted(dir, name) {
+        Some(sealed) => Ok(sealed),
+        None => folder::seal(name, salvage::open(dir, name, damage)?),
     }
-    let generation = salvage::open(path, damage)?;
-    Ok(Sealed { path: path.into(), contents: generation.contents(), bytes: generation.bytes() })
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 const NOW: Limits = Limits { records: 100, bytes: 1 << 20, linger: Duration::ZERO };
 
-fn all(name: &str) -> Subscriber {
+pub(super) fn all(name: &str) -> Subscriber {
     Subscriber { name: name.into(), wants: Box::new(|_| true) }
 }
 
@@ -20,7 +20,7 @@ fn draft(at: i64, body: Body) -> Draft {
     Draft { channel: channel(), boot: BootId(7), at, body }
 }
 
-fn sample(at: i64) -> Draft {
+pub(super) fn sample(at: i64) -> Draft {
     let value = Value::Float(at as f64);
     draft(
         at,
@@ -28,7 +28,7 @@ fn sample(at: i64) -> Draft {
     )
 }
 
-fn event(at: i64) -> Draft {
+pub(super) fn event(at: i64) -> Draft {
     let class = weir_filters::Class::Alarm;
     let body = Event { class, id: EventId(1), phase: Phase::Opened, value: None, score: None, reason: "hot".into() };
     draft(at, Body::Event(body))
@@ -36,6 +36,13 @@ fn event(at: i64) -> Draft {
 
 fn open(dir: &Path, sinks: &[&str]) -> (Buffer, Opened) {
     Buffer::open(dir, &Config::default(), sinks.iter().map(|name| all(name)).collect())
+}
+
+/// Drops everything that is not on the disk, and waits until the store can be opened again.
+pub(super) fn crash(buffer: Buffer, dir: &Path) {
+    drop(buffer);
+    let lock = std::fs::File::options().write(true).open(dir.join("lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
 }
 
 fn fill(buffer: &Buffer, times: std::ops::Range<i64>) {

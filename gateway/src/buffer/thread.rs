@@ -3,8 +3,10 @@
 
 use super::fault::Fault;
 use super::identity::{Identity, RESERVED, new_epoch};
+use super::page::{Found, Page};
+use super::salvage::Damage;
 use super::state::{Commit, State};
-use super::store::{Found, Left, Page, Store};
+use super::store::{Left, Store};
 use super::{Class, Config};
 use crate::record::{Seq, Status};
 use std::collections::VecDeque;
@@ -36,8 +38,12 @@ pub(super) enum Request {
     },
     /// The clock's offsets must be on the disk.
     Timeline(Vec<u8>, oneshot::Sender<()>),
+    /// Everything so far must be on the disk.
+    Flush(oneshot::Sender<()>),
     /// Everything must be on the disk; nothing more will come.
     Close(oneshot::Sender<()>),
+    /// Nobody is left to care.
+    Abandon,
 }
 
 /// What all handles, readers and the thread share.
@@ -63,6 +69,25 @@ pub(super) struct Inner {
 }
 
 impl Inner {
+    /// Goes on with a store that has come back. What it knows is older than what memory knows, unless this process began
+    /// without it: then what it holds comes first.
+    fn adopt(&mut self, store: &mut Store, left: &Left) -> Result<(), String> {
+        let (ours, theirs) = (self.identity.epochs.first(), left.standing.next);
+        let began_without = self.identity.reserved == Seq::MAX;
+        if began_without && ours.is_some_and(|(from, _)| *from < theirs) {
+            return Err("a store with later numbers has come back: restart weir to use it".into());
+        }
+        if began_without && theirs > 1 {
+            let known = store.identity.epochs.iter().chain(&self.identity.epochs);
+            self.identity.epochs = known.cloned().collect();
+            self.state.join(&left.standing);
+        }
+        self.identity.reserved = self.state.next;
+        store.identity = self.identity.clone();
+        self.state.disk_has(Class::ALL.map(|class| store.last(class)));
+        Ok(())
+    }
+
     /// A number that could not be reserved gets an epoch of its own, so that it is never used twice under one name.
     pub(super) fn renew_epoch(&mut self, seq: Seq) {
         if seq == self.identity.reserved {
@@ -132,11 +157,16 @@ impl Worker {
                 Job::Reopen => self.reopen(),
                 Job::Request(Request::Read { class, after, until, reply }) => self.read(class, after, until, reply),
                 Job::Request(Request::Timeline(bytes, reply)) => self.put_timeline(&bytes, reply),
+                Job::Request(Request::Flush(reply)) => {
+                    self.commit(true);
+                    let _ = reply.send(());
+                }
                 Job::Request(Request::Close(reply)) => {
                     self.close();
                     let _ = reply.send(());
                     return;
                 }
+                Job::Request(Request::Abandon) => return,
             }
         }
     }
@@ -218,8 +248,9 @@ impl Worker {
         let Some(store) = &mut self.store else { return };
         match store.read(class, after, until) {
             Ok(page) => {
-                self.announce_damage(&page);
+                self.announce_losses(&page);
                 let _ = reply.send(page);
+                self.report_damage();
             }
             Err(fault) => {
                 self.shared.lock().requests.push_back(Request::Read { class, after, until, reply });
@@ -228,7 +259,7 @@ impl Worker {
         }
     }
 
-    fn announce_damage(&self, page: &Page) {
+    fn announce_losses(&self, page: &Page) {
         for found in &page.found {
             if let Found::Lost { from, to, records } = found {
                 let what = format!("{records} records in the store cannot be read any more").into();
@@ -260,7 +291,7 @@ impl Worker {
 
     fn reopen(&mut self) {
         match Store::open(&self.dir, self.config.max_size.0) {
-            Ok((store, found)) => self.resume(store, found),
+            Ok((store, left)) => self.resume(store, &left),
             Err(fault) => {
                 self.retry_at = Instant::now() + RETRY;
                 self.shared.lock().disk.trouble = Some(fault.to_string());
@@ -269,16 +300,40 @@ impl Worker {
     }
 
     /// The disk is back: what was kept in memory is written by the next commit.
-    fn resume(&mut self, mut store: Store, found: Left) {
+    fn resume(&mut self, mut store: Store, left: &Left) {
         let mut inner = self.shared.lock();
-        store.identity = inner.identity.clone();
-        for (from, to, what) in found.damage {
-            inner.state.announce(Status::Damaged { from, to, what: what.into() });
+        if let Err(why) = inner.adopt(&mut store, left) {
+            self.retry_at = Instant::now() + RETRY;
+            inner.disk.trouble = Some(why);
+            return;
         }
         inner.disk.trouble = None;
         drop(inner);
         self.store = Some(store);
         self.reserve();
+        self.reconcile();
+    }
+
+    /// Asks the disk what it has of what everybody is waiting for.
+    pub(super) fn reconcile(&mut self) {
+        let Some(store) = &mut self.store else { return };
+        let expectations = self.shared.lock().state.expectations();
+        for expected in expectations {
+            match store.count_after(expected.class, expected.cursor) {
+                Ok(found) => self.shared.lock().state.settle_difference(&expected, found),
+                Err(fault) => return self.give_up(&fault),
+            }
+        }
+    }
+
+    /// Tells what was found damaged, and counts what was lost by it.
+    pub(super) fn report_damage(&mut self) {
+        let Some(store) = self.store.as_mut().filter(|store| !store.damage.is_empty()) else { return };
+        for Damage { from, to, what } in store.damage.drain(..) {
+            tracing::warn!("{what}");
+            self.shared.lock().state.announce(Status::Damaged { from, to, what: what.into() });
+        }
+        self.reconcile();
     }
 
     fn close(&mut self) {
