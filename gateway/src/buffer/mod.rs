@@ -192,6 +192,7 @@ impl Buffer {
             store,
             last_sync: None,
             retry_at: Instant::now() + Duration::from_secs(5),
+            aged: Instant::now(),
         };
         worker.reserve();
         worker.report_damage();

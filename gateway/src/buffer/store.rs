@@ -113,9 +113,7 @@ impl Store {
         let Some(sealed) = self.sealed.iter().find(holds_more).cloned() else {
             return page::read(&self.active, class, after, until);
         };
-        let open = self.open_sealed(sealed.name)?;
-        let page = page::read(open, class, after, sealed.contents[class as usize].last);
-        page
+        page::read(self.open_sealed(sealed.name)?, class, after, sealed.contents[class as usize].last)
     }
 
     /// Opens a closed generation; the last one stays open, because more will be read from it.

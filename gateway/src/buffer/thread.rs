@@ -137,6 +137,8 @@ pub(super) struct Worker {
     pub(super) store: Option<Store>,
     pub(super) last_sync: Option<Instant>,
     pub(super) retry_at: Instant,
+    /// When sinks that are no longer configured were last made older.
+    pub(super) aged: Instant,
 }
 
 /// What the thread does next.
@@ -204,6 +206,7 @@ impl Worker {
     }
 
     fn commit(&mut self, all: bool) {
+        self.age();
         let Some(commit) = self.shared.lock().state.begin_commit(all) else { return };
         let result = self.write(&commit);
         let now = Instant::now();
@@ -220,6 +223,14 @@ impl Worker {
                 drop(inner);
                 self.give_up(&fault);
             }
+        }
+    }
+
+    fn age(&mut self) {
+        let seconds = self.aged.elapsed().as_secs();
+        if seconds >= 60 {
+            self.aged = Instant::now();
+            self.shared.lock().state.age(u32::try_from(seconds).unwrap_or(u32::MAX));
         }
     }
 
