@@ -14,6 +14,7 @@ use crate::record::{Body, Event, Nanos, Quality, Sample, Status, Summary, Value}
 use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use weir_filters::Count;
+use weir_filters::summarise::Aggregate;
 
 /// Version of the record's form.
 const VERSION: u8 = 1;
@@ -85,13 +86,14 @@ fn write_sample<M: SerializeMap>(map: &mut M, sample: &Sample) -> Result<(), M::
 fn write_summary<M: SerializeMap>(map: &mut M, summary: &Summary) -> Result<(), M::Error> {
     map.serialize_entry("dur_s", &Seconds(summary.width))?;
     map.serialize_entry("expected", &summary.expected)?;
-    map.serialize_entry("count", &summary.count)?;
-    map.serialize_entry("min", &summary.min)?;
-    map.serialize_entry("max", &summary.max)?;
-    map.serialize_entry("mean", &Computed(summary.mean))?;
-    map.serialize_entry("stddev", &Computed(summary.variance().sqrt()))?;
-    map.serialize_entry("sum", &Computed(summary.sum))?;
-    map.serialize_entry("last", &summary.last.value)?;
+    for aggregate in summary.aggregates.iter() {
+        let (name, value) = (aggregate.as_str(), aggregate.of(summary));
+        match aggregate {
+            Aggregate::Count => map.serialize_entry(name, &summary.count)?,
+            _ if aggregate.is_reading() => map.serialize_entry(name, &value)?,
+            _ => map.serialize_entry(name, &Computed(value))?,
+        }
+    }
     entry_if_true(map, "partial", summary.partial)?;
     write_quality(map, summary.quality)
 }

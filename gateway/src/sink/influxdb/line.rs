@@ -24,6 +24,7 @@ use crate::sink::wire::rounded;
 use std::fmt::Write;
 use std::time::Duration;
 use weir_filters::Count;
+use weir_filters::summarise::Aggregate;
 
 /// Tags of our own; a label of the same name becomes `label_…`.
 const OWN_TAGS: &[&str] = &["gateway", "sensor_id", "kind", "width", "part", "time"];
@@ -126,13 +127,14 @@ fn push_sample(fields: &mut Fields<'_>, sample: &Sample) {
 }
 
 fn push_summary(fields: &mut Fields<'_>, summary: &Summary) {
-    fields.float("mean", rounded(summary.mean));
-    fields.float("min", summary.min);
-    fields.float("max", summary.max);
-    fields.float("stddev", rounded(summary.variance().sqrt()));
-    fields.float("sum", rounded(summary.sum));
-    fields.float("last", summary.last.value);
-    fields.integer("count", summary.count);
+    for aggregate in summary.aggregates.iter() {
+        let (name, value) = (aggregate.as_str(), aggregate.of(summary));
+        match aggregate {
+            Aggregate::Count => fields.integer(name, summary.count),
+            _ if aggregate.is_reading() => fields.float(name, value),
+            _ => fields.float(name, rounded(value)),
+        }
+    }
     fields.integer("expected", summary.expected);
     push_quality(fields, summary.quality);
 }

@@ -28,8 +28,9 @@ fn a_sample_and_a_summary() {
     assert_eq!(
         point(&record(1, boiler(), MORNING, Body::Summary(minute()))),
         "sensor_readings,gateway=press-line-4,sensor_id=boiler,kind=summary,width=1m,site=NYC \
-         temperature_mean=71.475,temperature_min=71.0,temperature_max=72.0,temperature_stddev=0.319228413,\
-         temperature_sum=4288.5,temperature_last=71.4,temperature_count=60i,temperature_expected=60i 1795323600000000000"
+         temperature_count=60i,temperature_min=71.0,temperature_max=72.0,temperature_mean=71.475,\
+         temperature_stddev=0.319228413,temperature_sum=4288.5,temperature_last=71.4,temperature_expected=60i \
+         1795323600000000000"
     );
 }
 
