@@ -234,7 +234,7 @@ impl Driver for Ads1115 {
 mod tests {
     use super::*;
     use crate::testing::Step::{Ask, Silence, Write};
-    use crate::testing::{absent, assert_close, collect, measure, script};
+    use crate::testing::{Bench, absent, assert_close, collect, measure, script};
     use rstest::rstest;
 
     const AT: u8 = 0x48;
@@ -337,5 +337,24 @@ mod tests {
         let config = Config::from_options(&options).unwrap();
         assert_eq!(config, Config { inputs: Vec::from_array([3, 4]), range: 5, rate: 7 });
         assert_eq!(Ads1115::new(AT, Part::Ads1115, config).channels()[0].valid, (-0.256, 0.256));
+    }
+
+    /// The crate `ads1x1x` on the same simulated chip.
+    #[test]
+    fn the_ads1x1x_crate_reads_the_same() {
+        use ads1x1x::{Ads1x1x, FullScaleRange, TargetAddr, channel};
+        let mut bench = Bench::new(crate::sim::ads1115::ads1115(AT));
+        let mut oracle = Ads1x1x::new_ads1115(bench.clone(), TargetAddr::default());
+        oracle.set_full_scale_range(FullScaleRange::Within4_096V).unwrap();
+        for volts in [-1.25, 0.0, 0.000_2, 3.3] {
+            bench.set(AT, "a0", volts);
+            let mut driver = chip(&[4]);
+            bench.wait(driver.start(&mut bench.clone()).unwrap());
+            let ours = collect(&mut driver, &mut bench).unwrap()[0].value;
+            assert!(oracle.read(channel::SingleA0).is_err(), "its conversion has only begun");
+            bench.wait(Duration::from_millis(10));
+            let theirs = oracle.read(channel::SingleA0).unwrap();
+            assert_eq!(ours, convert(theirs, 4.096));
+        }
     }
 }

@@ -179,7 +179,7 @@ impl Driver for Ina219 {
 mod tests {
     use super::*;
     use crate::testing::Step::{Ask, Silence, Write};
-    use crate::testing::{absent, assert_close, collect, measure, script};
+    use crate::testing::{Bench, absent, assert_close, collect, measure, script};
     use crate::{Measurement, Value};
     use rstest::rstest;
 
@@ -279,5 +279,23 @@ mod tests {
         let world = [("voltage", volts), ("current", amperes)];
         let values = measure("ina219", &mut Ina219::new(AT, config), &world).unwrap();
         assert_close(&values, &[volts, amperes, volts * amperes], &[0.004, 0.0001, 0.02]);
+    }
+
+    /// The crate `ina219` on the same simulated chip.
+    #[test]
+    fn the_ina219_crate_reads_the_same() {
+        use ina219::{SyncIna219, address::Address, calibration::UnCalibrated};
+        let mut bench = Bench::new(crate::sim::ina219::ina219(AT));
+        let mut oracle = SyncIna219::new_unchecked(bench.clone(), Address::from_byte(AT).unwrap(), UnCalibrated);
+        for (volts, amperes) in [(0.0, 0.0), (3.3, -0.75), (24.0, 2.5)] {
+            assert!(bench.set(AT, "voltage", volts) && bench.set(AT, "current", amperes));
+            let mut driver = Ina219::new(AT, Config { shunt: 0.1, max_current: 3.2, average: 0 });
+            driver.init(&mut bench).unwrap();
+            bench.wait(driver.start(&mut bench.clone()).unwrap());
+            let ours = collect(&mut driver, &mut bench).unwrap();
+            let bus = f64::from(oracle.bus_voltage().unwrap().voltage_mv()) / 1e3;
+            let shunt = f64::from(oracle.shunt_voltage().unwrap().shunt_voltage_uv()) / 1e6;
+            assert_close(&[ours[0].value, ours[1].value], &[bus, shunt / 0.1], &[1e-9, 1e-9]);
+        }
     }
 }

@@ -28,6 +28,7 @@ pub mod ads1115;
 pub mod adxl345;
 pub mod bh1750;
 pub mod bme280;
+pub mod bme680;
 pub mod bmp280;
 pub mod ina219;
 pub mod ina226;

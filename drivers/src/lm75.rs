@@ -115,7 +115,7 @@ impl Driver for Lm75 {
 mod tests {
     use super::*;
     use crate::testing::Step::{Ask, Silence, Write};
-    use crate::testing::{absent, assert_close, collect, measure, script};
+    use crate::testing::{Bench, absent, assert_close, collect, measure, script};
     use rstest::rstest;
 
     const AT: u8 = 0x48;
@@ -177,5 +177,20 @@ mod tests {
     ) {
         let values = measure(name, &mut Lm75::new(AT, part), &[("temperature", degrees)]).unwrap();
         assert_close(&values, &[degrees], &[tolerance]);
+    }
+
+    /// The crate `lm75` on the same simulated chip.
+    #[test]
+    fn the_lm75_crate_reads_the_same() {
+        let mut bench = Bench::new(crate::sim::lm75::lm75(AT));
+        for degrees in [-55.0, -0.5, 0.0, 21.6, 125.0] {
+            bench.set(AT, "temperature", degrees);
+            let mut driver = Lm75::new(AT, Part::Lm75);
+            driver.init(&mut bench).unwrap();
+            bench.wait(driver.start(&mut bench.clone()).unwrap());
+            let ours = collect(&mut driver, &mut bench).unwrap()[0].value;
+            let theirs = lm75::Lm75::new(bench.clone(), AT).read_temperature().unwrap();
+            assert_eq!(ours, f64::from(theirs));
+        }
     }
 }

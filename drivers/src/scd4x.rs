@@ -144,7 +144,7 @@ impl Driver for Scd4x {
 mod tests {
     use super::*;
     use crate::testing::Step::{Read, Silence, Write};
-    use crate::testing::{absent, assert_close, collect, measure, script};
+    use crate::testing::{Bench, absent, assert_close, collect, measure, script};
     use rstest::rstest;
 
     const AT: u8 = 0x62;
@@ -235,5 +235,29 @@ mod tests {
         let world = [("co2", 1234.0), ("temperature", 21.5), ("humidity", 41.2)];
         let values = measure("scd4x", &mut Scd4x::new(AT), &world).unwrap();
         assert_close(&values, &world.map(|(_, value)| value), &[0.5, 0.002, 0.001]);
+    }
+
+    /// The crate `scd4x` on the same simulated chip, one periodic measurement later.
+    #[test]
+    fn the_scd4x_crate_reads_the_same() {
+        let bench = Bench::new(crate::sim::scd4x::scd4x(AT));
+        for (quantity, value) in [("co2", 815.0), ("temperature", 19.25), ("humidity", 63.0)] {
+            assert!(bench.set(AT, quantity, value));
+        }
+        let mut driver = Scd4x::new(AT);
+        let until_ready = |ask: &mut dyn FnMut(&mut Bench) -> Result<(), Error>| {
+            while let Err(Error::NotReady { after }) = ask(&mut bench.clone()) {
+                bench.wait(after);
+            }
+        };
+        let mut ours = Measurements::new();
+        until_ready(&mut |bus| driver.init(bus));
+        bench.wait(driver.start(&mut bench.clone()).unwrap());
+        until_ready(&mut |bus| driver.read(bus, &mut ours));
+        bench.wait(Duration::from_secs(5));
+        let theirs = scd4x::Scd4x::new(bench.clone(), bench.clone()).measurement().unwrap();
+        let theirs = [f64::from(theirs.co2), theirs.temperature.into(), theirs.humidity.into()];
+        let ours: [f64; 3] = core::array::from_fn(|n| ours[n].value);
+        assert_close(&ours, &theirs, &[0.0, 0.003, 0.002]);
     }
 }

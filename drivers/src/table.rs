@@ -6,7 +6,8 @@ use alloc::boxed::Box;
 use crate::sim::Chip;
 use crate::{Channel, Driver, Error, Framing, I2c, OptionError, Options, Setting};
 use crate::{
-    ads1115, adxl345, bh1750, bme280, bmp280, ina219, ina226, lm75, mcp9808, scd4x, sgp40, sht3x, sht4x, sim, tmp117,
+    ads1115, adxl345, bh1750, bme280, bme680, bmp280, ina219, ina226, lm75, mcp9808, scd4x, sgp40, sht3x, sht4x, sim,
+    tmp117,
 };
 
 /// Every device that Weir knows, in alphabetical order.
@@ -45,7 +46,7 @@ pub const TABLE: &[Entry] = &[
         },
         accuracy: "0.01 % of the reading, 16 bits",
         datasheet: "https://www.ti.com/lit/ds/symlink/ads1115.pdf",
-        tested: SIMULATED,
+        tested: ORACLE,
     },
     Entry {
         name: "adxl345",
@@ -95,6 +96,21 @@ pub const TABLE: &[Entry] = &[
         tested: ORACLE,
     },
     Entry {
+        name: "bme680",
+        title: "Bosch BME680, BME688",
+        channels: bme680::CHANNELS,
+        settings: bme680::SETTINGS,
+        connection: Connection::I2c {
+            addresses: &[0x76, 0x77],
+            open: |address, options| Ok(Box::new(bme680::Bme680::new(address, bme680::Config::from_options(options)?))),
+            identify: Some(bme680::identify),
+            simulate: sim::bme680::bme680,
+        },
+        accuracy: "0.5 °C, 60 Pa, 3 %, 15 % of the resistance",
+        datasheet: "https://www.bosch-sensortec.com/media/boschsensortec/downloads/datasheets/bst-bme680-ds001.pdf",
+        tested: ORACLE,
+    },
+    Entry {
         name: "bmp280",
         title: "Bosch BMP280",
         channels: bmp280::CHANNELS,
@@ -122,7 +138,7 @@ pub const TABLE: &[Entry] = &[
         },
         accuracy: "0.5 % (A version: 1 %) and that of the shunt",
         datasheet: "https://www.ti.com/lit/ds/symlink/ina219.pdf",
-        tested: SIMULATED,
+        tested: ORACLE,
     },
     Entry {
         name: "ina226",
@@ -152,7 +168,7 @@ pub const TABLE: &[Entry] = &[
         },
         accuracy: "2 °C",
         datasheet: "https://www.ti.com/lit/ds/symlink/lm75b.pdf",
-        tested: SIMULATED,
+        tested: ORACLE,
     },
     Entry {
         name: "mcp9808",
@@ -182,7 +198,7 @@ pub const TABLE: &[Entry] = &[
         },
         accuracy: "50 ppm + 5 %, 0.8 °C, 6 % (SCD40)",
         datasheet: "https://sensirion.com/media/documents/48C4B7FB/67FE0194/CD_DS_SCD4x_Datasheet_D1.pdf",
-        tested: SIMULATED,
+        tested: ORACLE,
     },
     Entry {
         name: "sgp40",

@@ -164,7 +164,7 @@ impl ByteRegisters for Bosch {
 }
 
 /// The smallest code of `bits` bits whose value reaches `target`; `value` grows with the code.
-fn solve(bits: u32, target: i64, value: impl Fn(i64) -> i64) -> i64 {
+pub(super) fn solve(bits: u32, target: i64, value: impl Fn(i64) -> i64) -> i64 {
     let (mut low, mut high) = (0, (1 << bits) - 1);
     while low < high {
         let middle = (low + high) / 2;
