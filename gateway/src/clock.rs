@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 pub struct Clock {
     boot: BootId,
     source: Source,
+    /// The offset that records are stamped with now, so that windows stand on the same round times.
+    adopted: Arc<AtomicI64>,
 }
 
 #[derive(Debug, Clone)]
@@ -34,13 +36,14 @@ pub struct Wall {
 impl Clock {
     /// This machine's clocks.
     pub fn system() -> Self {
-        Self { boot: crate::sys::boot_id(), source: Source::System }
+        Self { boot: crate::sys::boot_id(), source: Source::System, adopted: Arc::default() }
     }
 
     /// A clock that stands until it is [`set`](Self::advance_to): boot time is then the wall clock (1970 = 0), synced.
     /// Replays use it, so that their records carry the recorded times.
     pub fn simulated(start: Nanos) -> Self {
-        Self { boot: BootId(0), source: Source::Simulated(Arc::new(AtomicI64::new(start))) }
+        let source = Source::Simulated(Arc::new(AtomicI64::new(start)));
+        Self { boot: BootId(0), source, adopted: Arc::default() }
     }
 
     /// The boot that [`now`](Self::now) counts from.
@@ -66,6 +69,16 @@ impl Clock {
     /// Whether time passes only when told to.
     pub fn is_simulated(&self) -> bool {
         matches!(self.source, Source::Simulated(_))
+    }
+
+    /// The offset to the wall clock that records are stamped with now.
+    pub fn adopted_offset(&self) -> Nanos {
+        self.adopted.load(Ordering::Acquire)
+    }
+
+    /// Says which offset records are stamped with from now on.
+    pub fn adopt_offset(&self, offset: Nanos) {
+        self.adopted.store(offset, Ordering::Release);
     }
 
     /// The wall clock now.
@@ -148,6 +161,11 @@ impl Timeline {
         let of_boot = || self.segments.iter().filter(|s| s.boot == boot);
         let segment = of_boot().rev().find(|s| s.from <= at).or_else(|| of_boot().next());
         segment.map_or((at, Trust::Unsynced), |s| (at.saturating_add(s.offset), s.trust))
+    }
+
+    /// The offset in force now.
+    pub fn offset(&self) -> Nanos {
+        self.segments.last().map_or(0, |s| s.offset)
     }
 
     /// Whether the newest boot's clock is still a guess.

@@ -50,7 +50,9 @@ impl Stamps {
     fn observe(&self) -> Option<Vec<u8>> {
         let mut timeline = self.lock();
         let (boot, now, wall) = (self.clock.boot(), self.clock.now(), self.clock.wall());
-        timeline.observe(boot, now, wall).then(|| encode(&timeline))
+        let changed = timeline.observe(boot, now, wall);
+        self.clock.adopt_offset(timeline.offset());
+        changed.then(|| encode(&timeline))
     }
 
     /// Ready when `lane` may leave: events at once, data when the clock is right or has had its time.

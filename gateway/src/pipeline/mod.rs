@@ -26,9 +26,6 @@ use weir_filters::Interrupt;
 /// Idle channels are looked at this often: windows close, heartbeats leave, silence is noticed.
 pub const TICK: Duration = Duration::from_millis(250);
 
-/// A change of the wall clock that moves window borders. Smaller ones do not cut windows.
-const STEP: Nanos = 1_000_000_000;
-
 const DAY: Nanos = 86_400_000_000_000;
 
 /// What others may see of the pipeline while it runs.
@@ -74,7 +71,7 @@ impl Pipeline {
             earlier.checkpoint.as_deref().and_then(|bytes| postcard::from_bytes(bytes).ok()).unwrap_or_default();
         let saved = saved.into_iter().map(|(sensor, channel, state)| ((sensor, channel), state)).collect();
         let sensors = Sensors::new(registry.sensors(), clock.boot());
-        let offset = clock.wall().offset;
+        let offset = clock.adopted_offset();
         Self { registry, rules, clock, offset, lines: Vec::new(), sensors, earlier: ledger, saved }
     }
 
@@ -177,8 +174,8 @@ impl Pipeline {
     }
 
     fn follow_wall_clock(&mut self, out: &mut dyn FnMut(Draft)) {
-        let offset = self.clock.wall().offset;
-        if (offset - self.offset).abs() <= STEP {
+        let offset = self.clock.adopted_offset();
+        if offset == self.offset {
             return;
         }
         self.offset = offset;

@@ -3,7 +3,7 @@
 //! It is a sink like any other, for events; nothing is shown that has not gone the whole way.
 
 use crate::cli::{print, show};
-use crate::record::{Body, Event};
+use crate::record::{Body, Event, Phase};
 use crate::sink::{Outcome, Outgoing, Sending, Sink};
 use crate::status::Snapshot;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -84,5 +84,6 @@ impl Sink for Screen {
 
 fn told(channel: &str, e: &Event) -> String {
     let value = e.value.map_or(String::new(), |v| format!(" at {v:.2}"));
-    format!("{} {} {channel}{value}: {}", e.class.as_str(), e.phase.as_str(), e.reason)
+    let was = if e.phase == Phase::Closed { "it was: " } else { "" };
+    format!("{} {} {channel}{value}: {was}{}", e.class.as_str(), e.phase.as_str(), e.reason)
 }
