@@ -11,7 +11,9 @@
 //! Data flows one way. The modules stand here in that order; [`run()`] connects them.
 
 pub mod config;
+pub mod identity;
 pub mod record;
+pub mod section;
 
 pub mod clock;
 pub mod registry;
@@ -29,6 +31,9 @@ pub mod status;
 
 mod notices;
 mod sys;
+
+#[cfg(test)]
+mod tidy;
 
 use buffer::Buffer;
 use clock::Clock;

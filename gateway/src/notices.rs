@@ -2,7 +2,7 @@
 
 use crate::buffer::Buffer;
 use crate::clock::Clock;
-use crate::config::Gateway;
+use crate::identity::Gateway;
 use crate::record::{Body, Channel, Class, Draft, Event, EventId, GATEWAY, Phase, Status};
 use std::sync::Arc;
 

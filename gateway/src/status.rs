@@ -4,8 +4,8 @@
 
 use crate::buffer::{Account, Buffer, Stats};
 use crate::clock::Clock;
-use crate::config::Gateway;
 use crate::forward::{self, Forward, Health, Stamps};
+use crate::identity::Gateway;
 use crate::pipeline::{Ledger, Row, Shared, Tally, Worker};
 use crate::record::Nanos;
 use crate::registry::Registry;

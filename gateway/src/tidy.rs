@@ -39,9 +39,11 @@ fn data_flows_one_way() {
         };
         let text = std::fs::read_to_string(&file).unwrap();
         let used = uses(code(&text));
-        wrong.extend(used.iter().filter(|u| **u != module && !allowed.contains(&u.as_str())).map(|u| {
-            format!("{}: `{module}` uses `{u}`, which is not upstream of it", file.display())
-        }));
+        wrong.extend(
+            used.iter()
+                .filter(|u| **u != module && !allowed.contains(&u.as_str()))
+                .map(|u| format!("{}: `{module}` uses `{u}`, which is not upstream of it", file.display())),
+        );
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
@@ -54,7 +56,11 @@ fn code(text: &str) -> &str {
 fn rust_files(dir: &Path) -> Vec<PathBuf> {
     let inside = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let is_test = |p: &Path| p.file_name().is_some_and(|n| n == "tests.rs" || n == "tests");
-    inside.filter(|p| !is_test(p)).flat_map(|p| if p.is_dir() { rust_files(&p) } else { vec![p] }).filter(|p| p.extension().is_some_and(|e| e == "rs")).collect()
+    inside
+        .filter(|p| !is_test(p))
+        .flat_map(|p| if p.is_dir() { rust_files(&p) } else { vec![p] })
+        .filter(|p| p.extension().is_some_and(|e| e == "rs"))
+        .collect()
 }
 
 fn top_module(src: &Path, file: &Path) -> String {
@@ -69,7 +75,9 @@ fn uses(text: &str) -> BTreeSet<String> {
     for after in text.split("crate::").skip(1) {
         match after.strip_prefix('{') {
             None => _ = found.insert(word(after)),
-            Some(list) => found.extend(list.split('}').next().unwrap_or_default().split(',').map(|item| word(item.trim()))),
+            Some(list) => {
+                found.extend(list.split('}').next().unwrap_or_default().split(',').map(|item| word(item.trim())))
+            }
         }
     }
     found.retain(|name| name.chars().next().is_some_and(char::is_lowercase));

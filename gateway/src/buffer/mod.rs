@@ -21,8 +21,8 @@ mod thread;
 pub use reader::Reader;
 pub use standing::Account;
 
-use crate::config::{Section, Size, Span};
 use crate::record::{Body, Draft, Record, Seq, Status};
+use crate::section::{Section, Size, Span};
 use identity::{Identity, RESERVED};
 use serde::{Deserialize, Serialize};
 use state::State;

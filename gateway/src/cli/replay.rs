@@ -5,7 +5,8 @@
 
 use super::{Done, FAILED, OK, print, runtime, show};
 use crate::clock::Clock;
-use crate::config::{Config, is_name};
+use crate::config::Config;
+use crate::section::is_name;
 use crate::status::Snapshot;
 use crate::{Orders, run};
 use anyhow::{Context, bail};
@@ -38,7 +39,7 @@ pub(super) struct Args {
 
     /// How long the sinks may take in the end for what is still in the store
     #[arg(long, default_value = "5m")]
-    patience: crate::config::Span,
+    patience: crate::section::Span,
 
     /// For scripts: the final state as one line of JSON
     #[arg(long)]

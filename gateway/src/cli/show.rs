@@ -1,6 +1,6 @@
 //! How a [`Snapshot`] is shown to people: the same words for `status`, `demo` and `replay`.
 
-use crate::config::Size;
+use crate::section::Size;
 use crate::status::{SensorLine, Snapshot};
 use std::fmt::Write;
 

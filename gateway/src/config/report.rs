@@ -1,6 +1,6 @@
 //! How the problems of a configuration are shown: the line, the spot underlined, what to do.
 
-use super::section::{Problem, Problems};
+use crate::section::{Problem, Problems};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use std::fmt;
 use std::path::Path;

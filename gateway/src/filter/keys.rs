@@ -1,6 +1,6 @@
 //! The keys of one `filter` table, each absent or read; tables lie over each other key by key.
 
-use crate::config::{Section, Span, did_you_mean, one_of};
+use crate::section::{Section, Span, did_you_mean, one_of};
 use serde::Deserialize;
 use std::ops::Range;
 use toml::Spanned;

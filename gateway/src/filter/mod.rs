@@ -4,8 +4,8 @@
 
 mod keys;
 
-use crate::config::{Section, Span};
 use crate::registry::{Known, Quantity, Sensor};
+use crate::section::{Section, Span};
 use keys::Keys;
 use std::collections::BTreeMap;
 use std::ops::Range;

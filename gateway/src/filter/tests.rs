@@ -1,7 +1,7 @@
 use super::*;
-use crate::config::Problems;
 use crate::record::Channel;
 use crate::registry::{Declared, SensorIndex};
+use crate::section::Problems;
 use std::sync::Arc;
 use toml::de::DeTable;
 use weir_filters::detect::Side;

@@ -1,8 +1,9 @@
 //! `[sink.NAME]`: which destination, and which records it wants. The destination's own keys are its own business.
 
 use crate::buffer::Subscriber;
-use crate::config::{Gateway, Section, did_you_mean, one_of};
+use crate::identity::Gateway;
 use crate::record::{Body, Kind, Record, Status};
+use crate::section::{Section, did_you_mean, one_of};
 use crate::sink::{self, Sink};
 use serde::Deserialize;
 use serde::de::Error;

@@ -14,7 +14,8 @@
 //! ```
 
 use super::{Entry, Limits, Outcome, Outgoing, Sending, Sink, wire};
-use crate::config::{Gateway, Section, Size};
+use crate::identity::Gateway;
+use crate::section::{Section, Size};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};

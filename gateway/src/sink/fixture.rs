@@ -2,10 +2,11 @@
 
 use super::{Entry, Lane, Outgoing, Sink};
 use crate::clock::Trust;
-use crate::config::{Gateway, Problem, Problems, Section};
+use crate::identity::Gateway;
 use crate::record::{
     Body, BootId, Channel, Draft, Event, EventId, Nanos, Quality, Record, Sample, Seq, Summary, Value,
 };
+use crate::section::{Problem, Problems, Section};
 use std::sync::Arc;
 use std::time::Duration;
 use toml::de::DeTable;

@@ -26,8 +26,9 @@ mod tests;
 
 use super::secret::Secret;
 use super::{Entry, Limits, Outcome, Outgoing, Sending, Sink, Then, tls};
-use crate::config::{Gateway, Section, Span};
+use crate::identity::Gateway;
 use crate::record::Kind;
+use crate::section::{Section, Span};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};

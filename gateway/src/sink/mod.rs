@@ -14,8 +14,9 @@ mod tls;
 pub mod wire;
 
 use crate::clock::Trust;
-use crate::config::{Gateway, Section};
+use crate::identity::Gateway;
 use crate::record::{Kind, Nanos, Record};
+use crate::section::Section;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

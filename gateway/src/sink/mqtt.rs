@@ -30,7 +30,8 @@ mod topic;
 
 use super::secret::Secret;
 use super::{Entry, Limits, Outcome, Outgoing, Sending, Sink, tls, wire};
-use crate::config::{Gateway, Section, Span};
+use crate::identity::Gateway;
+use crate::section::{Section, Span};
 use connection::Request;
 use reqwest::Url;
 use rumqttc::v5::MqttOptions;

@@ -3,7 +3,7 @@
 //! A secret is read anew for every connection, so that a changed one needs no restart. It is never part of the
 //! configuration, a log line or a command line.
 
-use crate::config::Section;
+use crate::section::Section;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -72,7 +72,7 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Problems;
+    use crate::section::Problems;
     use toml::de::DeTable;
 
     #[test]

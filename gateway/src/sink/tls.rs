@@ -4,7 +4,7 @@
 //! the verification off. (Kafka brings its own TLS, but takes the same three keys.)
 
 use super::secret::unreadable;
-use crate::config::Section;
+use crate::section::Section;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -89,7 +89,7 @@ fn explain(path: &Path, error: &pem::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Problem, Problems};
+    use crate::section::{Problem, Problems};
     use toml::de::DeTable;
 
     fn take(text: &str) -> (Files, Vec<Problem>) {

@@ -7,9 +7,9 @@
 //! runs backwards are delivered as they stand, for the filters to refuse.
 
 use super::{Arrival, Closed, Draft, Entry, Feed, Life, Measured, Open, Running, Source, thread};
-use crate::config::Section;
 use crate::record::Nanos;
 use crate::registry::{ChannelIndex, Declared};
+use crate::section::Section;
 use jiff::tz::Offset;
 use jiff::{Timestamp, civil};
 use std::collections::BTreeMap;

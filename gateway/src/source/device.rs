@@ -4,7 +4,7 @@
 
 use super::Draft;
 use super::i2c::Sensor;
-use crate::config::Section;
+use crate::section::Section;
 use serde::Deserialize;
 use std::time::Duration;
 use weir_drivers::{Accepts, Connection, Entry, Error, Measurements, OptionError, Options, Setting, Value, sim};

@@ -18,7 +18,7 @@ fn open(draft: Draft<'_, '_>) -> Option<Box<dyn Source>> {
     let root = section.take("root").unwrap_or_else(|| PathBuf::from("/"));
     let disks = section.take("disks").unwrap_or_else(|| vec![PathBuf::from("/")]);
     section.finish();
-    draft.channels.into_iter().for_each(crate::config::Section::finish);
+    draft.channels.into_iter().for_each(crate::section::Section::finish);
     Some(Box::new(Host { probes: discover(&root, &disks), every: every? }))
 }
 

@@ -6,9 +6,9 @@
 use super::poll::{Poll, nanos};
 use super::{BusKind, Carries, Closed, Draft, Feed, Life, Running, Source, device, thread};
 use crate::clock::Clock;
-use crate::config::Section;
 use crate::record::Nanos;
 use crate::registry::Declared;
+use crate::section::Section;
 use linux_embedded_hal::I2cdev;
 use linux_embedded_hal::i2cdev::linux::LinuxI2CError;
 use std::path::PathBuf;

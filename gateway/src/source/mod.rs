@@ -23,9 +23,9 @@ pub use life::{Life, Pulse};
 pub use plan::{Plan, Sources, driver_names};
 
 use crate::clock::Clock;
-use crate::config::{Section, did_you_mean};
 use crate::record::Nanos;
 use crate::registry::{ChannelIndex, Declared, Registry, SensorIndex};
+use crate::section::{Section, did_you_mean};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 
 use super::{Alone, Arrival, BUSES, BusKind, Carries, Draft, Feed, Life, Open, Pulse, Source, TABLE};
 use crate::clock::Clock;
-use crate::config::{Section, did_you_mean};
 use crate::registry::{Declared, Registry, SensorIndex};
+use crate::section::{Section, did_you_mean};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -200,7 +200,8 @@ fn which(fitting: &[String], carries: Carries) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Config, Problem};
+    use crate::config::Config;
+    use crate::section::Problem;
     use crate::source::testing::Bench;
     use rstest::rstest;
 

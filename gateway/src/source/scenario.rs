@@ -20,7 +20,7 @@
 //! start of the source. This file knows neither chips nor ports.
 
 use super::dice::Dice;
-use crate::config::{Section, Span};
+use crate::section::{Section, Span};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -107,7 +107,7 @@ impl Scenario {
             bus.report(place.clone(), format!("the scenario {} cannot be used", path.display()), message, None);
         };
         let text = std::fs::read_to_string(&path).map_err(|e| complain(e.to_string())).unwrap_or_default();
-        let problems = crate::config::Problems::default();
+        let problems = crate::section::Problems::default();
         let scenario = match toml::de::DeTable::parse(&text) {
             Ok(table) => {
                 let mut root = Section::new("scenario", 0..0, table.into_inner(), &problems);
@@ -339,7 +339,7 @@ impl From<WrittenFault> for Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Problems;
+    use crate::section::Problems;
     use rstest::rstest;
     use toml::de::DeTable;
 

@@ -4,8 +4,8 @@
 use super::i2c::{Bus, Sensor, Wire};
 use super::scenario::{Fault, FaultKind, Scenario, World, active};
 use super::{BusKind, Carries, Draft, Source, device};
-use crate::config::Section;
 use crate::record::Nanos;
+use crate::section::Section;
 use std::time::Duration;
 use weir_drivers::sim::{Bus as Chips, Trouble};
 use weir_drivers::{BusError, BusFault, Connection, I2c};

@@ -2,9 +2,10 @@
 
 use super::{Arrival, Measured, Sources};
 use crate::clock::Clock;
-use crate::config::{Config, Problem};
+use crate::config::Config;
 use crate::record::Nanos;
 use crate::registry::Registry;
+use crate::section::Problem;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;

@@ -7,9 +7,10 @@ mod screen;
 
 use super::{Done, FAILED, OK, print, runtime, show};
 use crate::clock::Clock;
-use crate::config::{Config, Size, Span};
+use crate::config::Config;
 use crate::forward::{Route, Wants};
 use crate::record::Kind;
+use crate::section::{Size, Span};
 use crate::status::{Desk, Snapshot};
 use crate::{Orders, run};
 use anyhow::Context;

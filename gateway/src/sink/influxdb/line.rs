@@ -17,8 +17,8 @@
 //! full-rate readings around events, which have `kind=context` and do not mix with the reduced series.
 
 use crate::clock::Trust;
-use crate::config::Span;
 use crate::record::{Body, Channel, Event, Kind, Nanos, Quality, Sample, Status, Summary, Value};
+use crate::section::Span;
 use crate::sink::Outgoing;
 use crate::sink::wire::rounded;
 use std::fmt::Write;

@@ -3,8 +3,8 @@
 //! Names that come from devices may hold what has a meaning in a topic (`/ + #`): it is written as `%2F`, `%2B`, `%23`, so
 //! that a topic always has the levels of its template.
 
-use crate::config::did_you_mean;
 use crate::record::{Channel, Kind};
+use crate::section::did_you_mean;
 
 /// MQTT allows 65,535 bytes; brokers and people want less.
 const LONGEST: usize = 512;

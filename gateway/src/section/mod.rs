@@ -5,6 +5,10 @@
 //! (Internally tagged enums and `#[serde(flatten)]` would be shorter, but lose the place of an error.)
 //! This file knows no key of any table.
 
+mod units;
+
+pub use units::{Size, Span};
+
 use serde::Deserialize;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -228,6 +232,14 @@ impl<'p, 'i> Section<'p, 'i> {
     }
 }
 
+/// What names must look like.
+pub const NAME_RULE: &str = "names have 1 to 64 of the characters a-z A-Z 0-9 - _ .";
+
+/// Whether `name` can stand in a topic, a key and a file name.
+pub fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
 /// "expected one of a, b, c".
 pub fn one_of(words: &[&str]) -> String {
     format!("expected one of {}", words.join(", "))
@@ -242,7 +254,7 @@ pub fn did_you_mean(word: &str, words: &[&str]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::units::Span;
+    use crate::section::Span;
 
     fn check(text: &str, read: impl Fn(&mut Section<'_, '_>)) -> Vec<Problem> {
         let problems = Problems::default();
