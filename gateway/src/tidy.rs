@@ -55,7 +55,7 @@ fn code(text: &str) -> &str {
 
 fn rust_files(dir: &Path) -> Vec<PathBuf> {
     let inside = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    let is_test = |p: &Path| p.file_name().is_some_and(|n| n == "tests.rs" || n == "tests");
+    let is_test = |p: &Path| p.file_name().is_some_and(|n| n == "tests.rs" || n == "tests" || n == "testing.rs");
     inside
         .filter(|p| !is_test(p))
         .flat_map(|p| if p.is_dir() { rust_files(&p) } else { vec![p] })
@@ -72,7 +72,8 @@ fn top_module(src: &Path, file: &Path) -> String {
 fn uses(text: &str) -> BTreeSet<String> {
     let word = |s: &str| s.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
     let mut found = BTreeSet::new();
-    for after in text.split("crate::").skip(1) {
+    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    for after in code.split("crate::").skip(1) {
         match after.strip_prefix('{') {
             None => _ = found.insert(word(after)),
             Some(list) => {

@@ -91,6 +91,17 @@ impl Class {
     }
 }
 
+/// How much is sent at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Records in a batch.
+    pub records: usize,
+    /// Bytes in a batch, roughly, uncompressed.
+    pub bytes: usize,
+    /// How long to wait for a batch of data to fill. Events never wait.
+    pub linger: Duration,
+}
+
 /// A sink, as far as the buffer needs to know it.
 pub struct Subscriber {
     /// Its name in the configuration; its cursor is kept under it.

@@ -1,8 +1,8 @@
 //! The buffer against a model that is a list: random appends, reads, answers, crashes and restarts.
 
+use super::Limits;
 use super::tests::{all, crash, event, sample};
 use super::*;
-use crate::sink::Limits;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 

@@ -1,10 +1,10 @@
 //! One sink's view of one class: records in order, from memory where they are, from the disk where they are not.
 
 use super::Class;
+use super::Limits;
 use super::page::Page;
 use super::thread::{Request, Shared};
 use crate::record::{Record, Seq};
-use crate::sink::Limits;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;

@@ -2,13 +2,13 @@
 //!
 //! Pure bookkeeping: no file, no thread, no waiting. Time comes as an argument.
 
+use super::Limits;
 use super::lane::{Fate, Lane};
 use super::page::{Found, Page};
 use super::ring::{Entry, Ring, weight};
 use super::standing::{Place, Progress, Standing};
 use super::{CLASSES, Class, Subscriber};
 use crate::record::{Draft, Record, Seq, Status};
-use crate::sink::Limits;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
 //! The promises, as a user of [`Buffer`] sees them.
 
+use super::Limits;
 use super::*;
 use crate::record::{BootId, Channel, Event, EventId, Phase, Quality, Sample, Value};
-use crate::sink::Limits;
 use std::collections::BTreeMap;
 
 const NOW: Limits = Limits { records: 100, bytes: 1 << 20, linger: Duration::ZERO };

@@ -13,6 +13,8 @@ mod secret;
 mod tls;
 pub mod wire;
 
+pub use crate::buffer::Limits;
+
 use crate::clock::Trust;
 use crate::identity::Gateway;
 use crate::record::{Kind, Nanos, Record};
@@ -143,15 +145,4 @@ pub trait Sink: Send + Sync {
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async {})
     }
-}
-
-/// How much is sent at once.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Records in a batch.
-    pub records: usize,
-    /// Bytes in a batch, roughly, uncompressed.
-    pub bytes: usize,
-    /// How long to wait for a batch of data to fill. Events never wait.
-    pub linger: Duration,
 }
