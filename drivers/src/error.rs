@@ -316,6 +316,16 @@ pub enum FrameError {
     Malformed,
 }
 
+impl FrameError {
+    /// Which fault this is.
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::Checksum { .. } => Fault::Checksum,
+            Self::TooLong | Self::Malformed => Fault::WrongChip,
+        }
+    }
+}
+
 impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

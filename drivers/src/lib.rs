@@ -17,6 +17,7 @@ extern crate std;
 mod bus;
 mod channel;
 mod error;
+mod frame;
 mod options;
 mod registers;
 mod sensirion;
@@ -34,6 +35,9 @@ pub mod ina219;
 pub mod ina226;
 pub mod lm75;
 pub mod mcp9808;
+pub mod mhz19;
+pub mod nmea;
+pub mod pms5003;
 pub mod scd4x;
 pub mod sgp40;
 pub mod sht3x;
@@ -73,10 +77,15 @@ pub trait Driver {
     fn read(&mut self, bus: &mut I2c, out: &mut Measurements) -> Result<(), Error>;
 }
 
-/// A device that talks by itself on a byte stream: bytes in, measurements out, no I/O.
+/// A device on a byte stream that talks by itself or answers to one request: bytes in, measurements out, no I/O.
 pub trait Framing {
     /// The channels of this instance, in the order of [`Measurement::channel`].
     fn channels(&self) -> &[Channel];
+
+    /// What is to be sent for each reading; `None` if the device talks by itself.
+    fn request(&self) -> Option<&'static [u8]> {
+        None
+    }
 
     /// Takes one byte. `Ok(true)` when it completed a frame whose measurements are now in `out`.
     ///

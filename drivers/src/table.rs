@@ -3,11 +3,11 @@
 
 use alloc::boxed::Box;
 
-use crate::sim::Chip;
+use crate::sim::{Chip, Talker};
 use crate::{Channel, Driver, Error, Framing, I2c, OptionError, Options, Setting};
 use crate::{
-    ads1115, adxl345, bh1750, bme280, bme680, bmp280, ina219, ina226, lm75, mcp9808, scd4x, sgp40, sht3x, sht4x, sim,
-    tmp117,
+    ads1115, adxl345, bh1750, bme280, bme680, bmp280, ina219, ina226, lm75, mcp9808, mhz19, nmea, pms5003, scd4x,
+    sgp40, sht3x, sht4x, sim, tmp117,
 };
 
 /// Every device that Weir knows, in alphabetical order.
@@ -186,6 +186,48 @@ pub const TABLE: &[Entry] = &[
         tested: SIMULATED,
     },
     Entry {
+        name: "mhz19",
+        title: "Winsen MH-Z19",
+        channels: mhz19::CHANNELS,
+        settings: &[],
+        connection: Connection::Serial {
+            baud: 9600,
+            open: |_| Ok(Box::new(mhz19::Mhz19::default())),
+            simulate: sim::mhz19,
+        },
+        accuracy: "50 ppm + 5 %",
+        datasheet: "https://www.winsen-sensor.com/d/files/infrared-gas-sensor/mh-z19b-co2-ver1_0.pdf",
+        tested: RECORDED,
+    },
+    Entry {
+        name: "nmea",
+        title: "NMEA 0183 receivers (GPS)",
+        channels: nmea::CHANNELS,
+        settings: &[],
+        connection: Connection::Serial {
+            baud: 9600,
+            open: |_| Ok(Box::new(nmea::Nmea::default())),
+            simulate: sim::nmea,
+        },
+        accuracy: "the receiver's",
+        datasheet: "https://content.u-blox.com/sites/default/files/products/documents/u-blox8-M8_ReceiverDescrProtSpec_UBX-13003221.pdf",
+        tested: RECORDED_AND_ORACLE,
+    },
+    Entry {
+        name: "pms5003",
+        title: "Plantower PMS5003, PMS7003, PMSA003",
+        channels: pms5003::CHANNELS,
+        settings: &[],
+        connection: Connection::Serial {
+            baud: 9600,
+            open: |_| Ok(Box::new(pms5003::Pms5003::default())),
+            simulate: sim::pms5003,
+        },
+        accuracy: "10 µg/m³ or 10 %",
+        datasheet: "https://www.aqmd.gov/docs/default-source/aq-spec/resources-page/plantower-pms5003-manual_v2-3.pdf",
+        tested: FRAMES,
+    },
+    Entry {
         name: "scd4x",
         title: "Sensirion SCD40, SCD41",
         channels: scd4x::CHANNELS,
@@ -286,6 +328,12 @@ const LM75_ADDRESSES: &[u8] = &[0x48, 0x49, 0x4A, 0x4B, 0x4C, 0x4D, 0x4E, 0x4F];
 const SIMULATED: &str = "transcripts, datasheet values, simulated twin";
 /// The same, and against another crate on the same registers.
 const ORACLE: &str = "transcripts, datasheet values, simulated twin, another crate";
+/// Frames or sentences of real devices, damaged ones, arbitrary bytes, and the simulated twin.
+const RECORDED: &str = "recorded frames, simulated twin";
+/// The same, and against another crate.
+const RECORDED_AND_ORACLE: &str = "recorded sentences, simulated twin, another crate";
+/// The same with frames laid out from the datasheet.
+const FRAMES: &str = "frames laid out by hand, simulated twin";
 
 /// One kind of device.
 #[derive(Clone, Copy, Debug)]
@@ -322,12 +370,14 @@ pub enum Connection {
         /// The simulated twin at an address.
         simulate: fn(address: u8) -> Box<dyn Chip + Send>,
     },
-    /// A device that talks by itself on a serial line.
+    /// A device on a serial line of its own.
     Serial {
         /// Its usual speed, 8 data bits, no parity, 1 stop bit.
         baud: u32,
         /// A framing for its bytes.
         open: fn(&Options) -> Opened<dyn Framing + Send>,
+        /// The simulated twin.
+        simulate: fn() -> Box<dyn Talker + Send>,
     },
 }
 

@@ -122,6 +122,20 @@ fn patiently<T>(bus: &mut sim::Bus, mut ask: impl FnMut(&mut sim::Bus) -> Result
     panic!("never ready");
 }
 
+/// What a stream brings in: the values of each frame, or its error.
+pub(crate) fn frames(framing: &mut dyn crate::Framing, stream: &[u8]) -> Vec<Result<Vec<f64>, crate::FrameError>> {
+    let mut found = Vec::new();
+    for &byte in stream {
+        let mut out = Measurements::new();
+        match framing.push(byte, &mut out) {
+            Ok(false) => {}
+            Ok(true) => found.push(Ok(out.iter().map(|measurement| measurement.value).collect())),
+            Err(error) => found.push(Err(error)),
+        }
+    }
+    found
+}
+
 /// Whether `values` are `expected`, each within `tolerance`.
 #[track_caller]
 pub(crate) fn assert_close(values: &[f64], expected: &[f64], tolerance: &[f64]) {

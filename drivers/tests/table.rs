@@ -6,7 +6,7 @@ use embedded_hal::i2c::{ErrorType, I2c, Operation};
 use proptest::prelude::*;
 use weir_drivers::sim::{self, Trouble};
 use weir_drivers::{
-    BusError, Connection, Driver, Entry, Error, Fault, Kind, MAX_CHANNELS, Measurements, Options, TABLE,
+    BusError, Connection, Driver, Entry, Error, Fault, Framing, Kind, MAX_CHANNELS, Measurements, Options, TABLE,
 };
 
 /// An I2C device of the table on a simulated bus of its own.
@@ -176,6 +176,41 @@ fn a_power_cut_during_a_conversion_never_makes_up_data() {
     }
 }
 
+/// Serial devices of the table, each with its twin.
+fn talkers() -> impl Iterator<Item = (&'static Entry, Box<dyn Framing + Send>, Box<dyn sim::Talker + Send>)> {
+    TABLE.iter().filter_map(|entry| {
+        let Connection::Serial { open, simulate, .. } = entry.connection else { return None };
+        Some((entry, open(&Options::new(entry.settings)).ok()?, simulate()))
+    })
+}
+
+/// All values of a stream by channel, and how many errors there were.
+fn listen(framing: &mut dyn Framing, stream: &[u8]) -> (Measurements, usize) {
+    let (mut out, mut errors) = (Measurements::new(), 0);
+    for &byte in stream {
+        errors += usize::from(framing.push(byte, &mut out).is_err());
+    }
+    (out, errors)
+}
+
+#[test]
+fn every_simulated_talker_is_read_as_it_was_set() {
+    let mut tested = 0;
+    for (entry, mut framing, mut twin) in talkers() {
+        for (n, channel) in entry.channels.iter().enumerate() {
+            assert!(twin.set(channel.name, n as f64 + 1.0), "{}/{}", entry.name, channel.name);
+        }
+        let (out, errors) = listen(&mut *framing, &twin.say());
+        assert_eq!((out.len(), errors), (entry.channels.len(), 0), "{}", entry.name);
+        for measurement in out.iter() {
+            let expected = f64::from(measurement.channel) + 1.0;
+            assert!((measurement.value - expected).abs() < 0.001, "{}: {measurement:?}", entry.name);
+        }
+        tested += 1;
+    }
+    assert_eq!(tested, 3);
+}
+
 /// A bus on which a device answers every read with the next of some bytes.
 struct Babble {
     bytes: Vec<u8>,
@@ -219,6 +254,18 @@ proptest! {
                 }
                 prop_assert!(out.iter().all(|measurement| measurement.value.is_finite()));
             }
+        }
+    }
+
+    /// The same for devices on a serial line, whose next good frame must count again.
+    #[test]
+    fn arbitrary_bytes_on_a_line_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        for (entry, mut framing, mut twin) in talkers() {
+            let (out, _) = listen(&mut *framing, &bytes);
+            prop_assert!(out.iter().all(|measurement| measurement.value.is_finite()));
+            let (first, _) = listen(&mut *framing, &twin.say());
+            let (second, _) = listen(&mut *framing, &twin.say());
+            prop_assert!(!first.is_empty() || !second.is_empty(), "{} lost its feet", entry.name);
         }
     }
 

@@ -18,6 +18,7 @@ pub mod scd4x;
 pub mod sgp40;
 pub mod sht3x;
 pub mod sht4x;
+mod talkers;
 pub mod tca9548a;
 pub mod tmp117;
 mod wire;
@@ -25,6 +26,7 @@ mod wire;
 use core::time::Duration;
 
 pub use bus::{Bus, Place};
+pub use talkers::{Talker, mhz19, nmea, pms5003};
 
 /// One simulated chip. Time only passes in [`advance`](Self::advance).
 pub trait Chip {
