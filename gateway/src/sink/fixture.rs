@@ -89,6 +89,45 @@ pub(super) fn anomaly() -> Event {
     }
 }
 
+/// What [`an_hour`] stands for.
+pub(super) const AN_HOUR_OF_READINGS: f64 = 8.0 * 3600.0;
+
+/// An hour of eight channels at 1 Hz: a summary each minute, and every 25th reading a sample.
+pub(super) fn an_hour() -> Vec<Outgoing> {
+    let names = [
+        "Accelerometer1RMS",
+        "Accelerometer2RMS",
+        "Current",
+        "Pressure",
+        "Temperature",
+        "Thermocouple",
+        "Voltage",
+        "Flow",
+    ];
+    let pumps = names.map(|name| channel("pump-7", name, "Cel"));
+    let mut noise = 12_345_u64;
+    let mut random = move |below: u64| {
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (noise >> 33) % below
+    };
+    let mut value = move || 60.0 + random(1_000_000) as f64 / 1e6;
+    let mut records = Vec::new();
+    for second in 0..3600_i64 {
+        for (pump, n) in pumps.iter().zip(0_i64..) {
+            let seq = records.len() as u64;
+            let wall = MORNING + second * 1_000_000_000 + (value() * 1e9) as i64 % 5_000_000;
+            if (second + 3 * n) % 25 == 0 {
+                records.push(record(seq, Arc::clone(pump), wall, Body::Sample(gauge(value()))));
+            } else if second % 60 == 59 {
+                let mut summary = Summary::new(0, 60_000_000_000, 60);
+                (0..60).for_each(|s| summary.add(s * 1_000_000_000, value()));
+                records.push(record(seq, Arc::clone(pump), wall - wall % 60_000_000_000, Body::Summary(summary)));
+            }
+        }
+    }
+    records
+}
+
 /// The address of a real server, or a loud skip of the test `name` (see tests/README.md).
 pub(super) fn server(variable: &str, name: &str) -> Option<String> {
     let address = std::env::var(variable).ok();

@@ -8,6 +8,8 @@ mod file;
 #[cfg(test)]
 mod fixture;
 mod influxdb;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod mqtt;
 mod secret;
 mod tls;
@@ -25,7 +27,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Every kind of sink, in the order in which help and documentation list them.
-pub const TABLE: &[Entry] = &[mqtt::ENTRY, influxdb::ENTRY, file::ENTRY];
+pub const TABLE: &[Entry] = &[
+    mqtt::ENTRY,
+    #[cfg(feature = "kafka")]
+    kafka::ENTRY,
+    influxdb::ENTRY,
+    file::ENTRY,
+];
 
 /// A row of [`TABLE`].
 pub struct Entry {

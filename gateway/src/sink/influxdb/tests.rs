@@ -3,7 +3,10 @@
 use super::*;
 use crate::clock::Trust;
 use crate::record::{Body, EventId, Quality, Sample, Summary, Value};
-use crate::sink::fixture::{self, MORNING, anomaly, boiler, channel, gauge, minute, record, samples, server, unique};
+use crate::sink::fixture::{
+    self, AN_HOUR_OF_READINGS, MORNING, an_hour, anomaly, boiler, channel, gauge, minute, record, samples, server,
+    unique,
+};
 use influxdb_line_protocol::{FieldValue, parse_lines};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -138,6 +141,7 @@ struct Fake {
 struct Asked {
     head: String,
     lines: Vec<String>,
+    body_length: usize,
 }
 
 impl Fake {
@@ -191,7 +195,7 @@ async fn read_request(stream: &mut TcpStream) -> Option<Asked> {
     }
     let mut text = String::new();
     std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&bytes[..]), &mut text).unwrap();
-    Some(Asked { head, lines: text.lines().map(Into::into).collect() })
+    Some(Asked { head, lines: text.lines().map(Into::into).collect(), body_length: length })
 }
 
 fn reply(status: u16, headers: &str, body: &str) -> String {
@@ -334,6 +338,26 @@ fn impossible_configurations_are_refused() {
         let problems = fixture::open(&ENTRY, text).err().unwrap();
         assert!(format!("{problems:?}").contains(word), "{text}: {problems:?}");
     }
+}
+
+#[tokio::test]
+async fn a_reading_costs_at_most_five_bytes_on_the_wire() {
+    let (fake, url) = Fake::new().await;
+    // As InfluxDB 1.6 answers.
+    let headers = "Content-Type: application/json\r\nRequest-Id: 2a5a6e0a-c75f-11f0-8001-0242ac110002\r\nX-Influxdb-Build: OSS\r\n\
+                   X-Influxdb-Version: 1.6.7~rc0\r\nX-Request-Id: 2a5a6e0a-c75f-11f0-8001-0242ac110002\r\n\
+                   Date: Sun, 22 Nov 2026 05:00:00 GMT\r\n";
+    let answer = reply(204, headers, "");
+    let received = answer.len();
+    let asked = fake.serve(move |_| answer.clone());
+    let (sink, records) = (sink(&url, "database = \"edge\""), an_hour());
+    for batch in records.chunks(1000) {
+        assert_eq!(sink.send(batch).await, Outcome::done(batch.len()));
+    }
+    let bytes: usize = asked.lock().unwrap().iter().map(|a| a.head.len() + a.body_length + received).sum();
+    let per_reading = bytes as f64 / AN_HOUR_OF_READINGS;
+    println!("{} records, {bytes} bytes, {per_reading:.2} per reading", records.len());
+    assert!(per_reading <= 5.0, "{per_reading}");
 }
 
 /// Asks an InfluxDB 1.x, and gives the rows of the first series.

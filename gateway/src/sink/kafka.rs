@@ -1,0 +1,386 @@
+//! Apache Kafka through librdkafka: idempotent, `acks=all`, lz4, one delivery report per record.
+//!
+//! Guaranteed: an accepted record was written by all in-sync replicas; within one connection to the cluster it stands there
+//! once, and a channel's records (they share a key, so a partition) stand in order. Not guaranteed yet: exactly once across a
+//! restart of the gateway: what was not acknowledged by then is sent again, recognisable by (gw, epoch, seq).
+//!
+//! Key: `gateway/sensor/channel`. Partitioner: murmur2 as in Java, so that other producers agree on the partition. Timestamp:
+//! the record's wall clock in milliseconds. Value: the JSON record.
+//!
+//! ```toml
+//! [sink.cloud]
+//! kind = "kafka"
+//! brokers = ["kafka-1:9092", "kafka-2:9092"]
+//! topics = { default = "sensor-readings", event = "alerts" }   # or any of sample, summary, event, status
+//! tls = true                             # with ca_file, cert_file, key_file
+//! username = "weir"                      # SASL, with password_file (or password_env)
+//! mechanism = "SCRAM-SHA-256"            # or SCRAM-SHA-512, PLAIN
+//! linger = "10s"                         # data waits so long for company; events never
+//! timeout = "30s"                        # a record that is not acknowledged by then is tried again
+//! ```
+//!
+//! What a reading costs on the wire, both ways, connecting included: eight channels at 1 Hz, a summary each minute and every
+//! 25th reading a sample (`cargo test -p weir --lib sink::kafka -- --include-ignored --nocapture`, Apache Kafka 3.9.1, three
+//! partitions). Compression needs similar records side by side, and each batch costs about a third of a kilobyte whatever is in it:
+//!
+//! | batches | bytes per reading |
+//! |---|---|
+//! | full (replay, after an outage) | 3.2 |
+//! | `linger = "60s"` | 5.1 |
+//! | `linger = "30s"` | 7.4 |
+//! | `linger = "10s"` (default) | 13.2 |
+//! | `linger = "1s"` | 23.1 |
+
+#[cfg(test)]
+mod tests;
+
+use super::secret::Secret;
+use super::{Entry, Limits, Outcome, Outgoing, Sending, Sink, Then, tls, wire};
+use crate::identity::Gateway;
+use crate::record::{Kind, Nanos};
+use crate::section::{Section, Span};
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::future_producer::{DeliveryFuture, FutureProducer, FutureRecord};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The row of [`super::TABLE`].
+pub(super) const ENTRY: Entry = Entry { name: "kafka", summary: "Apache Kafka, idempotent, acks=all, lz4", open };
+
+/// How long to wait for room in librdkafka's queue.
+const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(10);
+
+/// `[sink.NAME]` with `kind = "kafka"`.
+struct Config {
+    brokers: Vec<String>,
+    topics: Topics,
+    client_id: String,
+    tls: Option<tls::Files>,
+    login: Option<(String, Option<Secret>, &'static str)>,
+    linger: Duration,
+    timeout: Duration,
+}
+
+struct Topics {
+    default: String,
+    by_kind: BTreeMap<Kind, String>,
+}
+
+impl Config {
+    fn read(section: &mut Section<'_, '_>, gateway: &Gateway) -> Option<Self> {
+        let brokers = read_brokers(section);
+        let topics = Topics::read(section);
+        let files = tls::Files::take(section);
+        let use_tls = section.take("tls").unwrap_or(!files.is_empty());
+        if !use_tls && !files.is_empty() {
+            section.report(section.place(), "certificates are of no use without TLS", "`tls` is false", None);
+        }
+        let mechanisms = ["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"].map(|word| (word, word));
+        let mechanism = section.take_word("mechanism", &mechanisms).unwrap_or("SCRAM-SHA-256");
+        let username = section.take::<String>("username");
+        let password = Secret::take(section, "password_file", "password_env");
+        let linger = section.take_checked("linger", "must be at most 10m", |s: &Span| s.0.as_secs() <= 600);
+        let timeout =
+            section.take_checked("timeout", "must be 5s to 5m", |s: &Span| (5..=300).contains(&s.0.as_secs()));
+        Some(Self {
+            brokers: brokers?,
+            topics: topics?,
+            client_id: format!("weir-{}-{}", gateway.id, section.key()),
+            tls: use_tls.then_some(files),
+            login: username.map(|name| (name, password, mechanism)),
+            linger: linger.map_or(Duration::from_secs(10), |s| s.0),
+            timeout: timeout.map_or(Duration::from_secs(30), |s| s.0),
+        })
+    }
+
+    /// librdkafka's configuration; the password is read anew.
+    fn client(&self) -> Result<ClientConfig, String> {
+        let mut client = ClientConfig::new();
+        client
+            .set("bootstrap.servers", self.brokers.join(","))
+            .set("client.id", &self.client_id)
+            .set("acks", "all")
+            .set("enable.idempotence", "true")
+            .set("compression.codec", "lz4")
+            // The slowest and smallest: a gateway has few records and a metered link.
+            .set("compression.level", "12")
+            .set("linger.ms", "5")
+            .set("batch.size", "16384")
+            .set("queue.buffering.max.kbytes", "4096")
+            .set("partitioner", "murmur2_random")
+            .set("message.timeout.ms", self.timeout.as_millis().to_string())
+            .set("reconnect.backoff.max.ms", "2000")
+            .set("socket.keepalive.enable", "true")
+            .set("log.connection.close", "false");
+        let (tls, sasl) = (self.tls.is_some(), self.login.is_some());
+        let protocol = match (tls, sasl) {
+            (false, false) => "plaintext",
+            (true, false) => "ssl",
+            (false, true) => "sasl_plaintext",
+            (true, true) => "sasl_ssl",
+        };
+        client.set("security.protocol", protocol);
+        if let Some(files) = &self.tls {
+            set_tls(&mut client, files);
+        }
+        if let Some((name, password, mechanism)) = &self.login {
+            let password = password.as_ref().map(Secret::read).transpose()?.unwrap_or_default();
+            client.set("sasl.mechanism", *mechanism).set("sasl.username", name).set("sasl.password", password);
+        }
+        Ok(client)
+    }
+}
+
+fn set_tls(client: &mut ClientConfig, files: &tls::Files) {
+    let authorities = files.ca.as_ref().map_or("probe".into(), |ca| ca.display().to_string());
+    client.set("ssl.ca.location", authorities);
+    if let Some((cert, key)) = &files.identity {
+        client.set("ssl.certificate.location", cert.display().to_string());
+        client.set("ssl.key.location", key.display().to_string());
+    }
+}
+
+fn read_brokers(section: &mut Section<'_, '_>) -> Option<Vec<String>> {
+    const EXAMPLE: &str = "[\"127.0.0.1:9092\"]";
+    if !section.has("brokers") {
+        return section.require("brokers", EXAMPLE);
+    }
+    // A comma would be a second broker, a scheme is another product's habit.
+    let is_address = |b: &String| !b.is_empty() && !b.contains([',', '/', ' ']) && b.contains(':');
+    section.take_checked("brokers", "must be a list of \"HOST:PORT\"", |all: &Vec<String>| {
+        !all.is_empty() && all.iter().all(is_address)
+    })
+}
+
+impl Topics {
+    fn read(section: &mut Section<'_, '_>) -> Option<Self> {
+        let Some(mut table) = section.take_section("topics") else {
+            if !section.has("topics") {
+                let help =
+                    Some("add a line such as: topics = { default = \"sensor-readings\", event = \"alerts\" }".into());
+                section.report(section.place(), format!("[{}] has no `topics`", section.name()), "missing here", help);
+            }
+            return None;
+        };
+        const RULE: &str = "topics have 1 to 249 of the characters a-z A-Z 0-9 . _ -";
+        let mut by_kind = BTreeMap::new();
+        for (word, kind) in Kind::WORDS {
+            if let Some(topic) = table.take_checked(word, RULE, is_topic) {
+                by_kind.insert(*kind, topic);
+            }
+        }
+        let default = match table.has("default") {
+            true => table.take_checked("default", RULE, is_topic),
+            false => table.require("default", "\"sensor-readings\""),
+        };
+        table.finish();
+        Some(Self { default: default?, by_kind })
+    }
+
+    fn of(&self, kind: Kind) -> &str {
+        self.by_kind.get(&kind).unwrap_or(&self.default)
+    }
+}
+
+fn is_topic(name: &String) -> bool {
+    let is_word = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    is_word && (1..=249).contains(&name.len()) && name != "." && name != ".."
+}
+
+fn open(section: &mut Section<'_, '_>, gateway: &Gateway) -> Option<Box<dyn Sink>> {
+    let config = Config::read(section, gateway)?;
+    Some(Box::new(Kafka { gateway: gateway.id.clone(), config, producer: Mutex::new(None), cause: Cause::default() }))
+}
+
+/// The sink. The producer is made with the first batch, and anew after an error from which it cannot recover.
+struct Kafka {
+    gateway: Box<str>,
+    config: Config,
+    producer: Mutex<Option<Producer>>,
+    cause: Cause,
+}
+
+type Producer = FutureProducer<Cause>;
+
+/// What librdkafka last complained about: a record that timed out does not say why. Its log goes to ours.
+#[derive(Debug, Clone, Default)]
+struct Cause(Arc<Mutex<String>>);
+
+impl ClientContext for Cause {
+    fn log(&self, level: RDKafkaLogLevel, place: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Debug => tracing::trace!("librdkafka {place}: {message}"),
+            _ => tracing::debug!("librdkafka {place}: {message}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!("librdkafka: {error}: {reason}");
+        // That all are down says less than why the last one is.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reason.to_owned();
+        }
+    }
+}
+
+/// What became of one record.
+#[derive(Debug, Clone, PartialEq)]
+enum Verdict {
+    Accepted,
+    /// Nothing is wrong with the record.
+    Retry(String),
+    /// The broker will not take it, or something that was in one packet with it.
+    Refused(String),
+    /// The producer is beyond repair; nothing is wrong with the record.
+    Rebuild(String),
+}
+
+impl Kafka {
+    async fn write(&self, batch: &[Outgoing]) -> Outcome {
+        let producer = match self.producer() {
+            Ok(producer) => producer,
+            Err(why) => return Outcome::retry(0, why),
+        };
+        let verdicts = self.deliver(&producer, batch).await;
+        for (index, verdict) in verdicts.into_iter().enumerate() {
+            // The broker's refusal is that of a whole packet: only alone a record shows whether it was meant.
+            let verdict = match verdict {
+                Verdict::Refused(_) => {
+                    self.deliver(&producer, &batch[index..=index]).await.pop().unwrap_or(Verdict::Accepted)
+                }
+                other => other,
+            };
+            let then = match verdict {
+                Verdict::Accepted => continue,
+                Verdict::Refused(why) => Then::Reject { why },
+                Verdict::Retry(why) => Then::Retry { after: None, why },
+                Verdict::Rebuild(why) => {
+                    self.discard();
+                    Then::Retry { after: None, why }
+                }
+            };
+            return Outcome { accepted: index, then };
+        }
+        Outcome::done(batch.len())
+    }
+
+    /// Hands all records to librdkafka, then awaits what becomes of each.
+    async fn deliver(&self, producer: &Producer, batch: &[Outgoing]) -> Vec<Verdict> {
+        let mut under_way = Vec::with_capacity(batch.len());
+        let mut value = Vec::with_capacity(512);
+        for outgoing in batch {
+            value.clear();
+            wire::write(&self.gateway, outgoing, &mut value);
+            let key = format!("{}/{}", self.gateway, outgoing.record.draft.channel);
+            let enqueued = enqueue(producer, self.config.topics.of(outgoing.kind()), &key, &value, outgoing.wall).await;
+            let is_last = enqueued.is_err();
+            under_way.push(enqueued);
+            if is_last {
+                break; // Nothing may overtake it.
+            }
+        }
+        let mut verdicts = Vec::with_capacity(under_way.len());
+        for enqueued in under_way {
+            verdicts.push(match enqueued {
+                Ok(delivery) => match delivery.await {
+                    Ok(Ok(_)) => Verdict::Accepted,
+                    Ok(Err((error, _))) => self.judge(&error),
+                    Err(_) => Verdict::Retry("the producer was closed".into()),
+                },
+                Err(error) => self.judge(&error),
+            });
+        }
+        verdicts
+    }
+
+    /// The meaning of an error. What librdkafka retries by itself never gets here.
+    fn judge(&self, error: &KafkaError) -> Verdict {
+        use RDKafkaErrorCode as Code;
+        let Some(code) = error.rdkafka_error_code() else { return Verdict::Refused(error.to_string()) };
+        match code {
+            Code::MessageSizeTooLarge
+            | Code::InvalidRecord
+            | Code::InvalidTimestamp
+            | Code::PolicyViolation
+            | Code::MessageBatchTooLarge => Verdict::Refused(format!("Kafka does not take it: {code}")),
+            Code::OutOfOrderSequenceNumber
+            | Code::InvalidProducerEpoch
+            | Code::UnknownProducerId
+            | Code::Fenced
+            | Code::Fatal => Verdict::Rebuild(format!("the Kafka producer must start again: {code}")),
+            // librdkafka would remember the refusal for minutes after it has been put right.
+            Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => {
+                Verdict::Rebuild(format!("Kafka does not allow it: {code}; grant this user Write and IdempotentWrite"))
+            }
+            Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
+                Verdict::Retry(format!("Kafka has no such topic: {code}; create it, or check `topics`"))
+            }
+            Code::MessageTimedOut => Verdict::Retry(self.unanswered()),
+            _ => Verdict::Retry(format!("Kafka answers: {code}; look into its log")),
+        }
+    }
+
+    fn unanswered(&self) -> String {
+        let cause = self.cause.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seconds = self.config.timeout.as_secs();
+        let said = if cause.is_empty() { "no broker has said why" } else { &**cause };
+        format!(
+            "Kafka has not acknowledged within {seconds} s ({said}); is it running, are `brokers` and the login right?"
+        )
+    }
+
+    fn producer(&self) -> Result<Producer, String> {
+        let mut kept = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(producer) = &*kept {
+            return Ok(producer.clone());
+        }
+        let client = self.config.client()?;
+        let made = client.create_with_context(self.cause.clone());
+        let producer: Producer =
+            made.map_err(|e| format!("no Kafka producer: {e}; look at ca_file, cert_file, key_file"))?;
+        Ok(kept.insert(producer).clone())
+    }
+
+    /// Closing a producer waits for its threads.
+    fn discard(&self) {
+        let broken = self.producer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        tokio::task::spawn_blocking(move || drop(broken));
+    }
+}
+
+async fn enqueue(
+    producer: &Producer,
+    topic: &str,
+    key: &str,
+    value: &[u8],
+    wall: Nanos,
+) -> Result<DeliveryFuture, KafkaError> {
+    let mut record = FutureRecord::to(topic).key(key).payload(value);
+    if wall > 0 {
+        record = record.timestamp(wall / 1_000_000);
+    }
+    loop {
+        match producer.send_result(record) {
+            Ok(delivery) => return Ok(delivery),
+            Err((error, back)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
+                tokio::time::sleep(QUEUE_FULL_PAUSE).await;
+                record = back;
+            }
+            Err((error, _)) => return Err(error),
+        }
+    }
+}
+
+impl Sink for Kafka {
+    fn send<'a>(&'a self, batch: &'a [Outgoing]) -> Sending<'a> {
+        Box::pin(self.write(batch))
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { records: 1000, bytes: 512 << 10, linger: self.config.linger }
+    }
+}
