@@ -140,3 +140,6 @@ fn check_name(section: &Section<'_, '_>) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -199,11 +199,14 @@ impl<'p, 'i> Section<'p, 'i> {
     /// Whatever nobody took is unknown: reports each such key with the nearest known word.
     pub fn finish(self) {
         for (key, _) in &self.entries {
-            let message = format!("[{}] has no key `{}`", self.name, key.get_ref());
+            let message = match self.name.as_str() {
+                "" => format!("[{}] is no part of a configuration", key.get_ref()),
+                name => format!("[{name}] has no key `{}`", key.get_ref()),
+            };
             self.problems.report(
                 key.span(),
                 message,
-                "unknown key",
+                if self.name.is_empty() { "unknown table" } else { "unknown key" },
                 did_you_mean(key.get_ref(), &self.known)
                     .or_else(|| (!self.known.is_empty()).then(|| format!("known here: {}", self.known.join(", ")))),
             );
