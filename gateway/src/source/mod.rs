@@ -4,16 +4,22 @@
 //! what it could not read. It filters nothing, stores nothing, and never stops another source.
 
 mod csv;
+mod delivery;
 mod device;
 mod dice;
+mod extract;
 mod grid;
 mod host;
 mod i2c;
 mod life;
 mod plan;
 mod poll;
+mod pty;
 mod scenario;
+mod serial;
 mod sim;
+mod sim_serial;
+mod stream;
 #[cfg(test)]
 mod testing;
 mod thread;
@@ -210,10 +216,10 @@ enum Open {
 type Alone = fn(Draft<'_, '_>) -> Option<Box<dyn Source>>;
 
 /// Every kind of bus, in the order in which help and documentation list them.
-pub const BUSES: &[BusKind] = &[i2c::KIND, sim::KIND];
+pub const BUSES: &[BusKind] = &[i2c::KIND, sim::KIND, serial::KIND, sim_serial::KIND];
 
 /// Every driver that is not a device, in the order in which help and documentation list them.
-pub const TABLE: &[Entry] = &[host::ENTRY, csv::ENTRY];
+pub const TABLE: &[Entry] = &[stream::ENTRY, host::ENTRY, csv::ENTRY];
 
 /// Something that delivers readings of one or more sensors until it is told to stop: a bus with its sensors, a file,
 /// a subscription. It opens what it needs by itself, again and again if need be: Weir starts with everything absent.

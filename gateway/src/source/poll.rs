@@ -222,7 +222,8 @@ pub(super) fn declared(channel: &Channel) -> Declared {
     }
 }
 
-fn measured(kind: Kind, measurement: &Measurement) -> Measured {
+/// A driver's value as the pipeline wants it.
+pub(super) fn measured(kind: Kind, measurement: &Measurement) -> Measured {
     match kind {
         Kind::Gauge => Measured::Gauge(measurement.value),
         Kind::Counter => Measured::Counter(measurement.value as u64),
@@ -230,6 +231,7 @@ fn measured(kind: Kind, measurement: &Measurement) -> Measured {
     }
 }
 
+/// A length of time as nanoseconds.
 pub(super) fn nanos(span: Duration) -> Nanos {
     Nanos::try_from(span.as_nanos()).unwrap_or(Nanos::MAX / 4)
 }

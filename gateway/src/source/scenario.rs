@@ -44,7 +44,7 @@ pub(super) struct World {
 }
 
 /// One thing that goes wrong, at times.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Fault {
     /// What it is.
     pub(super) kind: FaultKind,

@@ -57,7 +57,9 @@ impl Bench {
 
     /// Takes arrivals until `enough` is true of all so far.
     pub(super) fn until(&mut self, enough: impl Fn(&Self) -> bool) {
+        let begin = std::time::Instant::now();
         while !enough(self) {
+            assert!(begin.elapsed() < PATIENCE, "not enough, the last: {:?}", self.arrivals.last());
             let next = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, self.from.recv()).await });
             match next {
                 Ok(Some(arrival)) => self.arrivals.push(arrival),
@@ -68,9 +70,29 @@ impl Bench {
         }
     }
 
+    /// Does `nudge` every 20 ms and takes arrivals until `enough` is true of all so far.
+    pub(super) fn until_nudged(&mut self, mut nudge: impl FnMut(), enough: impl Fn(&Self) -> bool) {
+        let begin = std::time::Instant::now();
+        while !enough(self) {
+            assert!(begin.elapsed() < PATIENCE, "not enough, the last: {:?}", self.arrivals.last());
+            nudge();
+            let pause = Duration::from_millis(20);
+            while let Ok(Some(arrival)) =
+                self.runtime.block_on(async { tokio::time::timeout(pause, self.from.recv()).await })
+            {
+                self.arrivals.push(arrival);
+                if enough(self) {
+                    return;
+                }
+            }
+        }
+    }
+
     /// Takes arrivals until the sources have nothing more.
     pub(super) fn until_ended(&mut self) {
+        let begin = std::time::Instant::now();
         while let Some(arrival) = self.runtime.block_on(async {
+            assert!(begin.elapsed() < PATIENCE, "the sources do not end");
             tokio::time::timeout(PATIENCE, self.from.recv()).await.unwrap_or_else(|_| panic!("the sources do not end"))
         }) {
             self.arrivals.push(arrival);
