@@ -4,8 +4,8 @@
 //! or every number in it. Who brings the text and when is not known here.
 
 use super::{Measured, TEXT_LIMIT};
-use crate::config::Section;
 use crate::registry::{Declared, Quantity};
+use crate::section::Section;
 use regex::Regex;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -284,7 +284,7 @@ pub(super) fn excerpt(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Problems;
+    use crate::section::Problems;
     use proptest::prelude::*;
     use rstest::rstest;
     use toml::de::DeTable;
@@ -299,13 +299,15 @@ mod tests {
         extract.filter(|_| said.is_empty()).ok_or(said.join("; "))
     }
 
-    fn find(keys: &str, text: &str) -> Result<Vec<(String, Result<Measured, String>)>, String> {
+    type Named = (String, Result<Measured, String>);
+
+    fn find(keys: &str, text: &str) -> Result<Vec<Named>, String> {
         let extract = try_read(keys).unwrap();
         let all = extract.find(text)?;
         Ok(all.into_iter().map(|f| (f.name.into_owned(), f.value)).collect())
     }
 
-    fn gauge(name: &str, value: f64) -> (String, Result<Measured, String>) {
+    fn gauge(name: &str, value: f64) -> Named {
         (name.into(), Ok(Measured::Gauge(value)))
     }
 

@@ -3,7 +3,7 @@
 //! What is spoken on it is decided by its sensors: one device that talks by itself ([`super::stream`]).
 
 use super::{BusKind, Carries, Draft, Source, stream};
-use crate::config::Section;
+use crate::section::Section;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
