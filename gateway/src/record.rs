@@ -195,6 +195,15 @@ pub enum Status {
         /// Last number.
         to: Seq,
     },
+    /// Records merged into coarser ones for want of room, oldest first.
+    Merged {
+        /// First number.
+        from: Seq,
+        /// Last number.
+        to: Seq,
+        /// How many.
+        records: u64,
+    },
     /// Records given up for want of room, oldest first.
     Evicted {
         /// First number.

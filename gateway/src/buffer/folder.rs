@@ -2,8 +2,8 @@
 //! either the old or the new state.
 //!
 //! `g0000000003-0000000005.1` holds what generations 3 to 5 held, rewritten at decay level 1. Writing happens in
-//! `new-…`; the rename is what makes it count. A folder whose range lies within another's of a higher level has been
-//! replaced by it. Deleting begins with a rename to `trash-…`.
+//! `new-…`; the rename is what makes it count. A folder whose range lies within that of another that is at least as
+//! coarse has been replaced by it. Deleting begins with a rename to `trash-…`.
 
 use super::fault::Fault;
 use super::frame::{self, Kind};
@@ -42,7 +42,7 @@ impl Name {
 
     /// Whether this one was made to replace the other.
     fn replaces(self, other: Self) -> bool {
-        self.level > other.level && self.first <= other.first && other.last <= self.last
+        self != other && self.level >= other.level && self.first <= other.first && other.last <= self.last
     }
 }
 

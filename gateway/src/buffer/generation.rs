@@ -79,12 +79,12 @@ impl Generation {
         guarded(&self.path, || self.db.scan_prefix(prefix).collect())
     }
 
-    /// Writes records (ascending, by class), where everybody stands and perhaps a ledger: all of it or nothing, on the
-    /// disk when this returns.
+    /// Writes records (ascending, by class), where everybody stands if it is to be told here, and perhaps a ledger: all of
+    /// it or nothing, on the disk when this returns.
     pub(super) fn commit(
         &mut self,
         records: [&[Arc<Record>]; CLASSES],
-        standing: &Standing,
+        standing: Option<&Standing>,
         ledger: Option<&[u8]>,
     ) -> Result<(), Fault> {
         let mut batch = sled::Batch::default();
@@ -98,7 +98,9 @@ impl Generation {
         for (key, page) in self.dictionary.take_pages() {
             batch.insert(&key, page);
         }
-        batch.insert(b"z", frame::write(Kind::Standing, standing));
+        if let Some(standing) = standing {
+            batch.insert(b"z", frame::write(Kind::Standing, standing));
+        }
         for (key, piece) in pieces(ledger) {
             batch.insert(&key, piece);
         }

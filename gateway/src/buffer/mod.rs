@@ -3,6 +3,7 @@
 //! See [`Buffer`] for what can be asked of it.
 
 mod block;
+mod decay;
 mod fault;
 mod folder;
 mod frame;
@@ -12,6 +13,7 @@ mod lane;
 mod page;
 mod reader;
 mod ring;
+mod room;
 mod salvage;
 mod standing;
 mod state;
@@ -315,5 +317,7 @@ impl Buffer {
 
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod outage;
 #[cfg(test)]
 mod tests;

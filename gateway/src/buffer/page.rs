@@ -61,6 +61,14 @@ pub(super) fn read(generation: &Generation, class: Class, after: Seq, end: Seq) 
     Ok(page)
 }
 
+/// Shows all readable blocks of a class.
+pub(super) fn each(generation: &Generation, class: Class, mut show: impl FnMut(Vec<Arc<Record>>)) -> Result<(), Fault> {
+    for run in generation.runs_after(class, 0) {
+        show(generation.records(run)?.unwrap_or_default());
+    }
+    Ok(())
+}
+
 /// Records of a class after `after`. A block that is damaged counts as it says in its key: it is found as lost when read.
 pub(super) fn count(generation: &Generation, class: Class, after: Seq) -> Result<u64, Fault> {
     let mut count = 0;

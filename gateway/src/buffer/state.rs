@@ -2,12 +2,12 @@
 //!
 //! Pure bookkeeping: no file, no thread, no waiting. Time comes as an argument.
 
-use super::Limits;
+use super::generation::Extent;
 use super::lane::{Fate, Lane};
 use super::page::{Found, Page};
 use super::ring::{Entry, Ring, weight};
 use super::standing::{Place, Progress, Standing};
-use super::{CLASSES, Class, Subscriber};
+use super::{CLASSES, Class, Limits, Subscriber};
 use crate::record::{Draft, Record, Seq, Status};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +20,15 @@ pub(super) struct Member {
     name: Box<str>,
     wants: Arc<dyn Fn(&Record) -> bool + Send + Sync>,
     lanes: [Lane; CLASSES],
+}
+
+/// Why records on the disk are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Removal {
+    /// They live on in a coarser one.
+    Merged,
+    /// There was no room for them.
+    Evicted,
 }
 
 /// What a lane expects of the disk.
@@ -289,6 +298,43 @@ impl State {
     pub(super) fn age(&mut self, seconds: u32) {
         self.gone.iter_mut().for_each(|place| place.absent = place.absent.saturating_add(seconds));
         self.gone.retain(|place| !place.is_forgotten());
+    }
+
+    /// Whether no sink is in the middle of these records, and none of them is in memory: then they may be rewritten.
+    pub(super) fn is_at_rest(&self, class: Class, extent: &Extent) -> bool {
+        let lane_rests = |lane: &Lane| lane.position < extent.first || lane.progress.cursor >= extent.last;
+        extent.count == 0
+            || self.is_spilled(class, extent) && self.members.iter().all(|m| lane_rests(&m.lanes[class as usize]))
+    }
+
+    /// Whether only the disk has these records.
+    pub(super) fn is_spilled(&self, class: Class, extent: &Extent) -> bool {
+        extent.count == 0 || extent.last <= self.rings[class as usize].spilled
+    }
+
+    /// Records on the disk are gone for good: everybody who was still waiting for one counts it.
+    pub(super) fn remove(&mut self, class: Class, removed: &[Arc<Record>], how: Removal) {
+        self.layout += 1;
+        for member in &mut self.members {
+            let lane = &mut member.lanes[class as usize];
+            for record in removed {
+                let counts = u64::from(lane.forget(record.seq));
+                let account = &mut lane.progress.account;
+                match how {
+                    _ if !(member.wants)(record) => account.not_for += counts,
+                    Removal::Merged => account.merged += counts,
+                    Removal::Evicted => account.evicted += counts,
+                }
+            }
+        }
+        let (Some(from), Some(to)) = (removed.iter().map(|r| r.seq).min(), removed.iter().map(|r| r.seq).max()) else {
+            return;
+        };
+        let records = removed.len() as u64;
+        self.notices.push(match how {
+            Removal::Merged => Status::Merged { from, to, records },
+            Removal::Evicted => Status::Evicted { from, to, records },
+        });
     }
 
     /// Where everybody stands now.

@@ -3,6 +3,7 @@
 //! Records enter at the end, are read from any place, and leave a whole generation at a time. This file decides neither
 //! what is worth storing nor when.
 
+use super::decay::{self, Coarsener};
 use super::fault::Fault;
 use super::folder::{self, Name, Sealed};
 use super::frame;
@@ -39,6 +40,17 @@ pub(super) struct Store {
     full: u64,
     /// What was found damaged and has not been told yet.
     pub(super) damage: Vec<Damage>,
+}
+
+/// So many generations are rewritten together.
+const GROUP: usize = 4;
+
+/// A generation that has been rewritten and does not count yet.
+pub(super) struct Rewritten {
+    name: Name,
+    draft: Generation,
+    /// What is no longer there.
+    pub(super) removed: Vec<Arc<Record>>,
 }
 
 /// What was found when the store was opened.
@@ -90,9 +102,9 @@ impl Store {
         if self.active.bytes() >= self.full {
             self.rotate()?;
             self.ledger = ledger.or(self.ledger.take());
-            return self.active.commit(records, standing, self.ledger.as_deref());
+            return self.active.commit(records, Some(standing), self.ledger.as_deref());
         }
-        self.active.commit(records, standing, ledger.as_deref())?;
+        self.active.commit(records, Some(standing), ledger.as_deref())?;
         self.ledger = ledger.or(self.ledger.take());
         Ok(())
     }
@@ -159,6 +171,79 @@ impl Store {
             folder::remove(&self.dir, gone.name)?;
         }
         Ok(())
+    }
+
+    /// The oldest generations that can be rewritten together at a level: next to each other, coarser than none of them is
+    /// already, and not being read just now.
+    pub(super) fn group(&self, level: u8, can: impl Fn(&Contents) -> bool) -> Vec<Sealed> {
+        let fits = |s: &&Sealed| s.name.level <= level && can(&s.contents);
+        let Some(start) = self.sealed.iter().position(|s| s.name.level < level && can(&s.contents)) else {
+            return Vec::new();
+        };
+        let small_before = start.checked_sub(1).and_then(|at| self.sealed.get(at));
+        let small_before = small_before.filter(|s| fits(s) && s.bytes < SMALLEST);
+        small_before.into_iter().chain(self.sealed[start..].iter().take_while(fits).take(GROUP)).cloned().collect()
+    }
+
+    /// The generation that is given up first when only that is left: the oldest, but one with events only if all have some.
+    pub(super) fn victim(&self, can: impl Fn(&Contents) -> bool) -> Option<Sealed> {
+        let mut without = self.sealed.iter().filter(|s| s.contents[Class::Events as usize].count == 0);
+        without.find(|s| can(&s.contents)).or(self.sealed.iter().find(|s| can(&s.contents))).cloned()
+    }
+
+    /// Rewrites a group at a level. It does not count before [`replace`](Self::replace).
+    pub(super) fn rewrite(&mut self, group: &[Sealed], level: u8) -> Result<Rewritten, Fault> {
+        let (Some(first), Some(last)) = (group.first(), group.last()) else {
+            return Err(Fault::damaged(&self.dir, "nothing to rewrite"));
+        };
+        let name = Name { first: first.name.first, last: last.name.last, level };
+        let mut coarsener = Coarsener::new(level);
+        let (mut events, mut standing, mut ledger) = (Vec::new(), None, None);
+        for sealed in group {
+            let open = self.open_sealed(sealed.name)?;
+            page::each(open, decay::TAKEN, |records| coarsener.look_at(&records))?;
+            page::each(open, decay::TAKEN, |records| records.into_iter().for_each(|r| coarsener.push(r)))?;
+            page::each(open, Class::Events, |records| events.extend(records))?;
+            standing = open.standing()?.or(standing);
+            ledger = open.ledger()?.or(ledger);
+        }
+        let (kept, removed) = coarsener.finish();
+        let mut draft = folder::draft(&self.dir, name)?;
+        draft.commit([&events, &kept], standing.as_ref(), ledger.as_deref())?;
+        Ok(Rewritten { name, draft, removed })
+    }
+
+    /// Puts a rewritten generation in the place of those it was made from.
+    pub(super) fn replace(&mut self, group: &[Sealed], rewritten: Rewritten) -> Result<(), Fault> {
+        self.open = None;
+        let sealed = folder::publish(&self.dir, rewritten.name, rewritten.draft)?;
+        let at = self.sealed.iter().position(|s| group.contains(s)).unwrap_or(0);
+        self.sealed.retain(|s| !group.contains(s));
+        if sealed.contents.iter().all(|extent| extent.count == 0) {
+            folder::remove(&self.dir, sealed.name)?;
+        } else {
+            self.sealed.insert(at, sealed);
+        }
+        group.iter().try_for_each(|old| folder::remove(&self.dir, old.name))
+    }
+
+    /// All records of a class in a closed generation.
+    pub(super) fn records_of(&mut self, name: Name, class: Class) -> Result<Vec<Arc<Record>>, Fault> {
+        let mut all = Vec::new();
+        page::each(self.open_sealed(name)?, class, |records| all.extend(records))?;
+        Ok(all)
+    }
+
+    /// Gives a closed generation up.
+    pub(super) fn remove(&mut self, name: Name) -> Result<(), Fault> {
+        self.open.take_if(|(open, _)| *open == name);
+        self.sealed.retain(|s| s.name != name);
+        folder::remove(&self.dir, name)
+    }
+
+    /// Bytes that others have left on the disk.
+    pub(super) fn available(&self) -> u64 {
+        rustix::fs::statvfs(&self.dir).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     /// Highest number on disk of a class.

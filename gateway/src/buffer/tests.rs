@@ -5,33 +5,53 @@ use super::*;
 use crate::record::{BootId, Channel, Event, EventId, Phase, Quality, Sample, Value};
 use std::collections::BTreeMap;
 
-const NOW: Limits = Limits { records: 100, bytes: 1 << 20, linger: Duration::ZERO };
+pub(super) const NOW: Limits = Limits { records: 100, bytes: 1 << 20, linger: Duration::ZERO };
 
 pub(super) fn all(name: &str) -> Subscriber {
     Subscriber { name: name.into(), wants: Box::new(|_| true) }
 }
 
-fn channel() -> Arc<Channel> {
-    let labels = BTreeMap::from([("site".into(), "NYC".into())]);
-    Arc::new(Channel { sensor: "boiler".into(), name: "temperature".into(), unit: "Cel".into(), labels })
+pub(super) fn channel() -> Arc<Channel> {
+    named("boiler")
 }
 
-fn draft(at: i64, body: Body) -> Draft {
-    Draft { channel: channel(), boot: BootId(7), at, body }
+pub(super) fn named(sensor: &str) -> Arc<Channel> {
+    let labels = BTreeMap::from([("site".into(), "NYC".into())]);
+    Arc::new(Channel { sensor: sensor.into(), name: "temperature".into(), unit: "Cel".into(), labels })
+}
+
+fn draft(channel: &Arc<Channel>, at: i64, body: Body) -> Draft {
+    Draft { channel: channel.clone(), boot: BootId(7), at, body }
 }
 
 pub(super) fn sample(at: i64) -> Draft {
     let value = Value::Float(at as f64);
     draft(
+        &channel(),
         at,
         Body::Sample(Sample { value, bound: None, quality: Quality::Good, event: None, gap: false, lasted: None }),
     )
 }
 
+/// A window of a minute.
+pub(super) fn summary(start: i64, values: &[f64]) -> Draft {
+    summary_of(&channel(), start, values)
+}
+
+pub(super) fn summary_of(channel: &Arc<Channel>, start: i64, values: &[f64]) -> Draft {
+    let mut summary = crate::record::Summary::new(start, 60_000_000_000, values.len() as u32);
+    values.iter().for_each(|value| summary.add(start, *value));
+    draft(channel, start, Body::Summary(summary))
+}
+
 pub(super) fn event(at: i64) -> Draft {
+    event_of(&channel(), at)
+}
+
+pub(super) fn event_of(channel: &Arc<Channel>, at: i64) -> Draft {
     let class = weir_filters::Class::Alarm;
     let body = Event { class, id: EventId(1), phase: Phase::Opened, value: None, score: None, reason: "hot".into() };
-    draft(at, Body::Event(body))
+    draft(channel, at, Body::Event(body))
 }
 
 fn open(dir: &Path, sinks: &[&str]) -> (Buffer, Opened) {
@@ -56,7 +76,7 @@ async fn read(reader: &mut Reader) -> Vec<Seq> {
 }
 
 /// Everything from here to the end of the stream.
-async fn drain(reader: &mut Reader) -> Vec<Seq> {
+pub(super) async fn drain(reader: &mut Reader) -> Vec<Seq> {
     let mut all = Vec::new();
     while let Some(batch) = reader.next(&NOW).await {
         all.extend(batch.iter().map(|record| record.seq));

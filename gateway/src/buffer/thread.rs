@@ -4,6 +4,7 @@
 use super::fault::Fault;
 use super::identity::{Identity, RESERVED, new_epoch};
 use super::page::{Found, Page};
+use super::room;
 use super::salvage::Damage;
 use super::state::{Commit, State};
 use super::store::{Left, Store};
@@ -213,16 +214,32 @@ impl Worker {
         self.last_sync = Some(now);
         let mut inner = self.shared.lock();
         match result {
-            Ok(bytes) => {
+            Ok(()) => {
                 inner.state.finish_commit(commit.upto);
                 inner.disk.commits += 1;
-                inner.disk.bytes = bytes;
+                drop(inner);
+                self.make_room();
             }
             Err(fault) => {
                 inner.state.fail_commit(commit, now);
                 drop(inner);
                 self.give_up(&fault);
             }
+        }
+    }
+
+    /// Steps towards having room; a request that waits comes between them.
+    fn make_room(&mut self) {
+        let Some(store) = &mut self.store else { return };
+        let result = loop {
+            match room::make(store, &self.shared, self.config.max_size.0) {
+                Ok(true) if self.shared.lock().requests.is_empty() => {}
+                other => break other,
+            }
+        };
+        self.shared.lock().disk.bytes = store.bytes();
+        if let Err(fault) = result {
+            self.give_up(&fault);
         }
     }
 
@@ -235,15 +252,15 @@ impl Worker {
     }
 
     /// Records first, then the filter state that presupposes them, then what nobody needs is deleted.
-    fn write(&mut self, commit: &Commit) -> Result<u64, Fault> {
-        let Some(store) = &mut self.store else { return Ok(0) };
+    fn write(&mut self, commit: &Commit) -> Result<(), Fault> {
+        let Some(store) = &mut self.store else { return Ok(()) };
         let records = [commit.records[0].as_slice(), commit.records[1].as_slice()];
         store.commit(records, &commit.standing, commit.ledger.clone())?;
         if let Some(checkpoint) = &commit.checkpoint {
             store.put_file(CHECKPOINT, checkpoint)?;
         }
         store.release(&commit.standing)?;
-        Ok(store.bytes())
+        Ok(())
     }
 
     pub(super) fn reserve(&mut self) {

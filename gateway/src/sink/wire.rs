@@ -122,6 +122,7 @@ fn write_status<M: SerializeMap>(map: &mut M, status: &Status) -> Result<(), M::
     let (word, from, to) = match status {
         Status::Coverage { from, to, .. } => ("coverage", from, to),
         Status::Void { from, to } => ("void", from, to),
+        Status::Merged { from, to, .. } => ("merged", from, to),
         Status::Evicted { from, to, .. } => ("evicted", from, to),
         Status::Damaged { from, to, .. } => ("damaged", from, to),
     };
@@ -136,7 +137,7 @@ fn write_status<M: SerializeMap>(map: &mut M, status: &Status) -> Result<(), M::
             map.serialize_entry("rejected", rejected)
         }
         Status::Void { .. } => Ok(()),
-        Status::Evicted { records, .. } => map.serialize_entry("records", records),
+        Status::Merged { records, .. } | Status::Evicted { records, .. } => map.serialize_entry("records", records),
         Status::Damaged { what, .. } => map.serialize_entry("what", what),
     }
 }

@@ -165,6 +165,7 @@ fn push_status(fields: &mut Fields<'_>, status: &Status) {
     let (word, from, to) = match status {
         Status::Coverage { from, to, .. } => ("coverage", from, to),
         Status::Void { from, to } => ("void", from, to),
+        Status::Merged { from, to, .. } => ("merged", from, to),
         Status::Evicted { from, to, .. } => ("evicted", from, to),
         Status::Damaged { from, to, .. } => ("damaged", from, to),
     };
@@ -179,7 +180,7 @@ fn push_status(fields: &mut Fields<'_>, status: &Status) {
             fields.integer("rejected", *rejected);
         }
         Status::Void { .. } => {}
-        Status::Evicted { records, .. } => fields.integer("records", *records),
+        Status::Merged { records, .. } | Status::Evicted { records, .. } => fields.integer("records", *records),
         Status::Damaged { what, .. } => fields.text("what", what),
     }
 }
