@@ -127,6 +127,10 @@ const STEP: Nanos = 20_000_000;
 /// More boots and steps than an outage is likely to span; the oldest are forgotten first.
 const SEGMENTS: usize = 512;
 
+/// So far ahead of the record that leaves are stamps frozen: one write to the disk serves all that leave within.
+/// A correction comes too late for what waits that long at most.
+const AHEAD: Nanos = 10_000_000_000;
+
 /// Which wall-clock offset held when, for every boot that may still have records in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Timeline {
@@ -174,11 +178,11 @@ impl Timeline {
     }
 
     /// A stamp of `boot` at `at` is about to leave: it must never change. True when that must be stored first; stamps of
-    /// a synchronised clock never change anyway.
+    /// a synchronised clock never change anyway. Frozen a little ahead: an alarm must not wait for the disk every time.
     pub fn mark_used(&mut self, boot: BootId, at: Nanos) -> bool {
         let matters = self.is_guess() && self.segments.last().is_some_and(|s| s.boot == boot) && at > self.used;
         if matters {
-            self.used = at;
+            self.used = at.saturating_add(AHEAD);
         }
         matters
     }
@@ -213,10 +217,16 @@ mod tests {
         time.observe(BOOT, 0, GUESS);
         assert_eq!(time.stamp(BOOT, 100), (100 + GUESS.offset, Trust::Unsynced));
         assert!(time.mark_used(BOOT, 100), "a used guess must be stored");
-        time.observe(BOOT, 500, RIGHT);
-        assert_eq!(time.stamp(BOOT, 100), (100 + GUESS.offset, Trust::Unsynced), "what has left stays as it left");
-        assert_eq!(time.stamp(BOOT, 101), (101 + RIGHT.offset, Trust::Corrected));
-        assert_eq!(time.stamp(BOOT, 500), (500 + RIGHT.offset, Trust::Synced));
+        assert!(!time.mark_used(BOOT, 100 + AHEAD), "what is frozen already need not be stored again");
+        let (frozen, free, now) = (100 + AHEAD, 101 + AHEAD, 3 * AHEAD);
+        time.observe(BOOT, now, RIGHT);
+        assert_eq!(
+            time.stamp(BOOT, frozen),
+            (frozen + GUESS.offset, Trust::Unsynced),
+            "what has left stays as it left"
+        );
+        assert_eq!(time.stamp(BOOT, free), (free + RIGHT.offset, Trust::Corrected));
+        assert_eq!(time.stamp(BOOT, now), (now + RIGHT.offset, Trust::Synced));
     }
 
     #[test]

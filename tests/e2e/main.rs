@@ -1,3 +1,8 @@
 //! End-to-end tests of the real binary against real servers. How they are run: `tests/README.md`.
+#![expect(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
 
+mod alarms;
+mod configs;
+mod recovery;
 mod servers;
+mod service;

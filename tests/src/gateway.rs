@@ -102,10 +102,12 @@ impl Gateway {
         })
     }
 
-    /// `weir ARGS --config …`, to its end.
+    /// `weir ARGS --config weir.toml` in its folder, to its end.
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Output {
-        weir(&[args, &["--config", &self.config().to_string_lossy()]].concat())
+        let mut command = Command::new(binary());
+        command.current_dir(self.folder()).args(args).args(["--config", "weir.toml"]);
+        command.output().expect("weir can be run")
     }
 
     /// The records that the file sink wrote to `out` in this gateway's folder, oldest first.
@@ -133,6 +135,23 @@ impl Drop for Gateway {
             );
         }
     }
+}
+
+/// The line of one sink in a status.
+#[must_use]
+pub fn sink<'a>(status: &'a Value, name: &str) -> &'a Value {
+    let lines = status["sinks"].as_array().into_iter().flatten();
+    lines.into_iter().find(|line| line["name"] == name).unwrap_or_else(|| panic!("no sink {name} in {status}"))
+}
+
+/// How many records wait for a sink: recorded, without a fate yet.
+#[must_use]
+pub fn pending(status: &Value, name: &str) -> u64 {
+    let accounts = ["events", "data"].map(|class| &sink(status, name)[class]);
+    let count = |account: &Value, key: &str| account[key].as_u64().unwrap_or_else(|| panic!("no {key} in {account}"));
+    let fates = ["acknowledged", "merged", "evicted", "rejected", "not_for", "void"];
+    let settled = |account: &Value| fates.iter().map(|fate| count(account, fate)).sum::<u64>();
+    accounts.iter().map(|account| count(account, "recorded").saturating_sub(settled(account))).sum()
 }
 
 /// A last line without its end may still be being written: it is left out.

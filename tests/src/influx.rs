@@ -1,10 +1,13 @@
 //! Asks an InfluxDB 1.x on this machine, over plain HTTP.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::Value;
+
+use crate::record::Record;
 
 /// Makes the database `name`.
 pub fn create(port: u16, name: &str) {
@@ -32,6 +35,39 @@ fn rows(series: &Value) -> Vec<Row> {
         .iter()
         .map(|row| columns.iter().enumerate().map(|(i, name)| ((*name).to_owned(), row[i].clone())).collect())
         .collect()
+}
+
+/// One field of one point: sensor, channel, time in milliseconds (a window's: its start).
+pub type Point = (String, String, i64);
+
+/// The points of `kind` in the measurement `sensor_readings`. Panics when one channel has two within a millisecond:
+/// sensors of these tests are slower, so that is one reading with two stamps.
+#[must_use]
+pub fn points(port: u16, database: &str, kind: &str) -> BTreeSet<Point> {
+    let rows = query(port, database, &format!("SELECT * FROM sensor_readings WHERE kind = '{kind}'"));
+    let mut points = BTreeSet::new();
+    for point in rows.iter().flat_map(|row| fields(row, kind)) {
+        assert!(!points.contains(&point), "{point:?} is there twice");
+        points.insert(point);
+    }
+    points
+}
+
+/// The points that `records` of `kind` become.
+#[must_use]
+pub fn expected(records: &[Record], kind: &str) -> BTreeSet<Point> {
+    let records = records.iter().filter(|record| record.is(kind));
+    records.map(|r| (r.text("sensor").to_owned(), r.text("channel").to_owned(), r.time().as_millisecond())).collect()
+}
+
+/// A sample's field is called like the channel; of a summary's fields, one stands for all.
+fn fields(row: &Row, kind: &str) -> Vec<Point> {
+    let suffix = if kind == "summary" { "_count" } else { "" };
+    let sensor = row["sensor_id"].as_str().expect("every point has a sensor");
+    let millisecond = row["time"].as_i64().expect("times are asked for as numbers").div_euclid(1_000_000);
+    let numbers = row.iter().filter(|(name, value)| *name != "time" && value.is_number());
+    let channels = numbers.filter_map(|(name, _)| name.strip_suffix(suffix));
+    channels.map(|channel| (sensor.to_owned(), channel.to_owned(), millisecond)).collect()
 }
 
 /// HTTP/1.0, so that the answer is neither chunked nor kept alive.

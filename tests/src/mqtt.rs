@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::{Client, Connection, Event, Incoming, MqttOptions};
@@ -21,7 +22,7 @@ pub struct Message {
     /// Whether the broker had kept it from before the subscription.
     pub retained: bool,
     /// When it arrived.
-    pub at: Instant,
+    pub at: Timestamp,
 }
 
 /// A subscription to one topic filter, collecting until dropped.
@@ -84,7 +85,7 @@ fn collect(mut connection: Connection, client: &Client, filter: &str, inbox: &In
                 topic: String::from_utf8_lossy(&publish.topic).into_owned(),
                 payload: publish.payload.to_vec(),
                 retained: publish.retain,
-                at: Instant::now(),
+                at: Timestamp::now(),
             }),
             Ok(Event::Incoming(Incoming::Disconnect(_)) | Event::Outgoing(rumqttc::Outgoing::Disconnect)) => {}
             Err(_) => thread::sleep(Duration::from_millis(100)), // the broker is away: the iterator connects again

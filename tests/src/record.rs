@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 /// What names a record for ever: gateway, epoch, sequence number.
@@ -37,6 +38,13 @@ impl Record {
     #[must_use]
     pub fn text(&self, key: &str) -> &str {
         self.0[key].as_str().unwrap_or_else(|| panic!("no {key} in {}", self.0))
+    }
+
+    /// When it was read; of a window, its start. Cut to milliseconds.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        let key = if self.is("summary") { "start" } else { "t" };
+        self.text(key).parse().unwrap_or_else(|error| panic!("{error} in {}", self.0))
     }
 
     /// Whether it is of this kind: `sample`, `summary`, `event`, `status`.

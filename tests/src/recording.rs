@@ -15,22 +15,34 @@ pub const CHANNELS: [&str; 8] = [
     "Volume Flow RateRMS",
 ];
 
-/// The real recordings under `$WEIR_DATA/skab/data`, in order of their paths, or made-up ones written to `folder`.
+/// Pump recordings below `folder`, and how many readings they hold: the real ones under `$WEIR_DATA/skab/data` without
+/// their two label columns, or made-up ones.
 #[must_use]
-pub fn pump(folder: &Path) -> Vec<PathBuf> {
-    match std::env::var_os("WEIR_DATA") {
-        Some(data) => csv_files(&Path::new(&data).join("skab/data")),
-        None => (0..12).map(|number| made_up(folder, number)).collect(),
-    }
+pub fn pump(folder: &Path) -> u64 {
+    let lines = match std::env::var_os("WEIR_DATA") {
+        Some(data) => copy_unlabelled(&Path::new(&data).join("skab/data"), folder),
+        None => (0..12).map(|number| made_up(folder, number)).sum(),
+    };
+    lines * CHANNELS.len() as u64
+}
+
+fn copy_unlabelled(from: &Path, to: &Path) -> u64 {
+    csv_files(from).iter().enumerate().map(|(number, file)| copy_one(file, to, number)).sum()
+}
+
+fn copy_one(file: &Path, to: &Path, number: usize) -> u64 {
+    let text = std::fs::read_to_string(file).expect("a recording");
+    let kept: Vec<String> =
+        text.lines().map(|line| line.split(',').take(1 + CHANNELS.len()).collect::<Vec<_>>().join(",")).collect();
+    std::fs::write(to.join(format!("pump-{number:02}.csv")), kept.join("\n") + "\n").expect("a folder to write to");
+    kept.len() as u64 - 1
 }
 
 fn csv_files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
     files.sort();
-    let inside = |path: PathBuf| {
-        if path.is_dir() { csv_files(&path) } else { vec![path] }
-    };
+    let inside = |path: PathBuf| if path.is_dir() { csv_files(&path) } else { vec![path] };
     files
         .into_iter()
         .flat_map(inside)
@@ -50,23 +62,22 @@ const SHAPE: [(f64, f64); 8] = [
     (32.0, 0.4),
 ];
 
-fn made_up(folder: &Path, number: u32) -> PathBuf {
+fn made_up(folder: &Path, number: u32) -> u64 {
+    const SECONDS: u32 = 1150;
     let mut noise = Noise(u64::from(number) + 1);
-    let mut text = format!("timestamp,{},anomaly,changepoint\n", CHANNELS.join(","));
-    for second in 0..1150_u32 {
-        let fault = (760..900).contains(&second);
-        write!(text, "2020-03-{:02} {:02}:{:02}:{:02}", 10 + number, 10 + second / 3600, second / 60 % 60, second % 60)
-            .expect("memory");
+    let mut text = format!("timestamp,{}\n", CHANNELS.join(","));
+    for second in 0..SECONDS {
+        let shift = if (760..900).contains(&second) { 6.0 } else { 0.0 };
+        let time = (10 + second / 3600, second / 60 % 60, second % 60);
+        write!(text, "2020-03-{:02} {:02}:{:02}:{:02}", 10 + number, time.0, time.1, time.2).expect("memory");
         for (level, spread) in SHAPE {
-            let drift = spread * (f64::from(second) / 300.0).sin();
-            let value = level + drift + spread * noise.next() + if fault { spread * 6.0 } else { 0.0 };
-            write!(text, ",{value:.7}").expect("memory");
+            let drift = (f64::from(second) / 300.0).sin();
+            write!(text, ",{:.7}", level + spread * (drift + noise.next() + shift)).expect("memory");
         }
-        writeln!(text, ",{},0", u8::from(fault)).expect("memory");
+        text.push('\n');
     }
-    let path = folder.join(format!("made-up-{number:02}.csv"));
-    std::fs::write(&path, text).expect("the recording");
-    path
+    std::fs::write(folder.join(format!("pump-{number:02}.csv")), text).expect("a folder to write to");
+    u64::from(SECONDS)
 }
 
 /// Roughly normal noise of unit spread: the sum of uniform numbers, the same on every run.
