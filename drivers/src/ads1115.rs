@@ -3,8 +3,8 @@
 //! One single-shot conversion per input, so that the chip sleeps between readings and a power loss shows in its
 //! configuration register. Not done: the comparator and its ALERT pin.
 //!
-//! Datasheets: ADS111x SBAS444E, January 2018, <https://www.ti.com/lit/ds/symlink/ads1115.pdf>;
-//! ADS101x SBAS473F, February 2024, <https://www.ti.com/lit/ds/symlink/ads1015.pdf>. Sections are those of the former.
+//! Datasheets: ADS111x SBAS444D, January 2018, <https://www.ti.com/lit/ds/symlink/ads1115.pdf>;
+//! ADS101x SBAS473E, January 2018, <https://www.ti.com/lit/ds/symlink/ads1015.pdf>. Sections are those of the former.
 
 use core::time::Duration;
 

@@ -32,7 +32,7 @@ registers! {
     }
 }
 
-/// Section 5.3.4.
+/// Section 5.3, "id".
 const ID: u8 = 0x61;
 const FORCED: u8 = 0b01;
 /// Section 5.3.5.1: meas_status_0 and gas_r_lsb.
@@ -115,7 +115,7 @@ impl Config {
     }
 }
 
-/// The trimming values of one chip (section 3.11.1 of the datasheet; `bme68x.c`, `get_calib_data`).
+/// The trimming values of one chip (`bme68x.c`, `get_calib_data`).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Calibration {
     t: [f64; 3],

@@ -184,7 +184,7 @@ mod tests {
     use rstest::rstest;
 
     const AT: u8 = 0x40;
-    /// The datasheet's example (section 9.2, table 8): 2 mOhm, 10 A at 11.98 V.
+    /// The datasheet's example (section 9.2): 2 mOhm, 10 A at 11.98 V.
     const EXAMPLE: Config = Config { shunt: 0.002, max_current: 15.0, average: 0 };
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(wait, Ok(Duration::from_micros(1_172)));
     }
 
-    /// Section 9.2, table 8: bus register 0x5D98, shunt register 0x07D0.
+    /// Section 9.2: bus register 0x5D98, shunt register 0x07D0.
     #[test]
     fn the_worked_example_comes_out_as_printed() {
         let steps = [Ask(&[2], &[0x5D, 0x9A]), Ask(&[1], &[0x07, 0xD0])];

@@ -13,7 +13,7 @@ use crate::registers::{configure, read, registers, write};
 use crate::{Accepts, Channel, Driver, Error, I2c, Measurements, OptionError, Options, Setting};
 
 registers! {
-    /// Section 7.6, table 7-1.
+    /// Section 7.1, table 7-1.
     enum Register: u8 {
         Configuration = 0x00,
         ShuntVoltage = 0x01,
@@ -24,21 +24,21 @@ registers! {
     }
 }
 
-/// "TI" and, but for a revision in the last four bits, 226 (sections 7.6.8 and 7.6.9).
+/// "TI" and, but for a revision in the last four bits, 226 (sections 7.1.9 and 7.1.10).
 const MANUFACTURER: u16 = 0x5449;
 const DIE: u16 = 0x2260;
-/// Section 7.6.1: a bit that is always set, 1.1 ms per conversion; the mode is off between readings.
+/// Section 7.1.1: a bit that is always set, 1.1 ms per conversion; the mode is off between readings.
 const ALWAYS_ONE: u16 = 1 << 14;
 const CONVERSIONS_1_1_MS: u16 = 0b100 << 6 | 0b100 << 3;
 const MODE_SHUNT_AND_BUS_ONCE: u16 = 0b011;
-/// Section 7.6.7.
+/// Section 7.1.7.
 const CONVERSION_READY: u16 = 1 << 3;
-/// Section 6.5, in volts.
+/// Section 5.5, in volts.
 const BUS_STEP: f64 = 0.001_25;
 const SHUNT_STEP: f64 = 0.000_002_5;
 /// What the shunt converter can hold, in volts.
 const SHUNT_RANGE: f64 = 0.081_92;
-/// Section 6.3.
+/// Section 5.3.
 const MOST_VOLTS: f64 = 36.0;
 
 /// With the default shunt of 0.1 Ohm.
@@ -105,7 +105,7 @@ impl Config {
         ALWAYS_ONE | u16::from(self.average & 7) << 9 | CONVERSIONS_1_1_MS
     }
 
-    /// Both conversions, one after the other: 1.21 ms at most per sample (section 6.5).
+    /// Both conversions, one after the other: 1.21 ms at most per sample (section 5.5).
     fn conversion(&self) -> Duration {
         let samples = [1, 4, 16, 64, 128, 256, 512, 1024][usize::from(self.average & 7)];
         Duration::from_micros(2 * 1_210) * samples
@@ -121,7 +121,7 @@ pub struct Ina226 {
 }
 
 impl Ina226 {
-    /// At `address` 0x40 to 0x4F (pins A0 and A1, table 7-2).
+    /// At `address` 0x40 to 0x4F (pins A0 and A1, section 6.5.5.1).
     pub fn new(address: u8, config: Config) -> Self {
         Self { address, config, channels: channels(config.shunt, config.max_current) }
     }
@@ -143,12 +143,12 @@ pub fn identify(bus: &mut I2c, address: u8) -> Result<bool, Error> {
     identity(bus, address).map(is_ina226)
 }
 
-/// Volts of the bus register (section 7.6.3); its highest bit is always zero.
+/// Volts of the bus register (section 7.1.3); its highest bit is always zero.
 fn bus_volts(register: u16) -> Option<f64> {
     (register < 0x8000).then_some(f64::from(register) * BUS_STEP)
 }
 
-/// Volts over the shunt (section 7.6.2); `None` at the ends of the range, where the converter is saturated.
+/// Volts over the shunt (section 7.1.2); `None` at the ends of the range, where the converter is saturated.
 fn shunt_volts(register: u16) -> Option<f64> {
     let code = register.cast_signed();
     let inside = code > i16::MIN && code < i16::MAX;
@@ -201,7 +201,7 @@ mod tests {
     use rstest::rstest;
 
     const AT: u8 = 0x40;
-    /// The datasheet's example (section 7.5.1, table 7-3): 2 mOhm, 10 A at 11.98 V.
+    /// The datasheet's example (section 6.5.1): 2 mOhm, 10 A at 11.98 V.
     const EXAMPLE: Config = Config { shunt: 0.002, max_current: 15.0, average: 0 };
 
     #[test]
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(wait, Ok(Duration::from_micros(2_420)));
     }
 
-    /// Section 7.5.1, table 7-3: bus register 0x2570, shunt register 0x1F40.
+    /// Section 6.5.1: bus register 0x2570, shunt register 0x1F40.
     #[test]
     fn the_worked_example_comes_out_as_printed() {
         let steps = [Ask(&[6], &[0, 8]), Ask(&[2], &[0x25, 0x70]), Ask(&[1], &[0x1F, 0x40])];
@@ -244,7 +244,7 @@ mod tests {
         assert_close(&values, &[11.98, 10.0, 119.8], &[0.0001, 0.0001, 0.001]);
     }
 
-    /// Section 7.6.2: the example of -80 mV, and both ends.
+    /// Section 7.1.2: the example of -80 mV, and both ends.
     #[rstest]
     #[case(0x8300, Some(-0.08))]
     #[case(0x0001, Some(0.000_002_5))]

@@ -3,8 +3,8 @@
 //! They measure all the time; a reading is at most one conversion old. The alarm output is not used, so its fault
 //! queue serves as a mark: a chip that has lost it has lost power, and its result register is not to be believed.
 //!
-//! Datasheets: LM75B SNIS153B, May 2013, <https://www.ti.com/lit/ds/symlink/lm75b.pdf>;
-//! TMP105 SBOS648C, December 2015, <https://www.ti.com/lit/ds/symlink/tmp105.pdf>.
+//! Datasheets: LM75B SNIS153B, March 2013, <https://www.ti.com/lit/ds/symlink/lm75b.pdf>;
+//! TMP105 SLLS648D, September 2011, <https://www.ti.com/lit/ds/symlink/tmp105.pdf>.
 
 use core::time::Duration;
 
@@ -12,21 +12,21 @@ use crate::registers::{configure, read, registers};
 use crate::{Channel, Driver, Error, I2c, Measurements};
 
 registers! {
-    /// LM75B section 1.6, TMP105 table 3.
+    /// LM75B, "pointer register"; TMP105, table 2.
     enum Register: u8 {
         Temperature = 0,
         Configuration = 1,
     }
 }
 
-/// Fault queue of two (LM75B section 1.9; TMP105 table 9).
+/// Fault queue of two ("Configuration register" of both).
 const MARK: u8 = 0b01 << 3;
-/// The longest conversion (LM75B, electrical characteristics; TMP105, section 7.5, at 12 bits).
+/// The longest conversion (LM75B, "converter characteristics"; TMP105 at 12 bits, "electrical characteristics").
 const CONVERSION: Duration = Duration::from_millis(300);
 
-/// LM75B, electrical characteristics.
+/// LM75B, "converter characteristics".
 pub const CHANNELS: &[Channel] = &[Channel::gauge("temperature", "Cel", -55.0, 125.0).resolution(0.5)];
-/// TMP105, section 7.5.
+/// TMP105, table 5.
 pub const CHANNELS_TMP105: &[Channel] = &[Channel::gauge("temperature", "Cel", -55.0, 127.937_5).resolution(0.062_5)];
 
 /// Which of the family.
@@ -71,7 +71,7 @@ impl Lm75 {
     }
 }
 
-/// Degrees Celsius (LM75B section 1.7; TMP105 table 5).
+/// Degrees Celsius (LM75B, "temperature data format"; TMP105, table 5).
 fn convert(register: u16, part: Part) -> f64 {
     f64::from((register & part.mask()).cast_signed()) / 256.0
 }
@@ -97,7 +97,7 @@ impl Driver for Lm75 {
 
     fn read(&mut self, bus: &mut I2c, out: &mut Measurements) -> Result<(), Error> {
         let register = u16::from_be_bytes(read(bus, self.address, Register::Temperature)?);
-        if register == 0xFFFF {
+        if self.part == Part::Tmp105 && register & !self.part.mask() != 0 {
             return Err(Error::OutOfRange { register: "Temperature", raw: register.into() });
         }
         let [found] = read(bus, self.address, Register::Configuration)?;
@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(waits, [Ok(Duration::from_millis(300)), Ok(Duration::ZERO)]);
     }
 
-    /// LM75B section 1.7; TMP105 table 5.
+    /// LM75B, "temperature data format"; TMP105, table 5.
     #[rstest]
     #[case(Part::Lm75, 0x7D00, 125.0)]
     #[case(Part::Lm75, 0x1900, 25.0)]
@@ -155,13 +155,24 @@ mod tests {
     }
 
     #[rstest]
-    #[case::all_ones(&[Ask(&[0], &[0xFF, 0xFF])], Error::OutOfRange { register: "Temperature", raw: 0xFFFF })]
+    #[case::all_ones(&[Ask(&[0], &[0xFF, 0xFF]), Ask(&[1], &[0xFF])], Error::Configuration { register: "Configuration", wrote: 8, read: 0xFF })]
     #[case::power_lost(&[Ask(&[0], &[0, 0]), Ask(&[1], &[0])], Error::Configuration { register: "Configuration", wrote: 8, read: 0 })]
     #[case::nobody(&[Silence(&[0], 2)], absent("Temperature"))]
     #[case::gone(&[Ask(&[0], &[0, 0]), Silence(&[1], 1)], absent("Configuration"))]
     fn read_fails(#[case] steps: &[crate::testing::Step], #[case] error: Error) {
         let result = script(AT, steps, |bus| collect(&mut Lm75::new(AT, Part::Lm75), bus));
         assert_eq!(result, Err(error));
+    }
+
+    /// The unused bits of the TMP105 are zero (tables 3 and 4); those of the LM75 are anything.
+    #[test]
+    fn bits_that_must_be_zero_are() {
+        let steps = [Ask(&[0], &[0xFF, 0xFF])];
+        let result = script(AT, &steps, |bus| collect(&mut Lm75::new(AT, Part::Tmp105), bus));
+        assert_eq!(result, Err(Error::OutOfRange { register: "Temperature", raw: 0xFFFF }));
+        let steps = [Ask(&[0], &[0x19, 0x7F]), Ask(&[1], &[0x08])];
+        let result = script(AT, &steps, |bus| collect(&mut Lm75::new(AT, Part::Lm75), bus));
+        assert_eq!(result.unwrap()[0].value, 25.0);
     }
 
     #[rstest]

@@ -3,8 +3,8 @@
 //! Measures all the time; a reading is at most one conversion old. The alert output is not used, so its hysteresis
 //! serves as a mark: a chip that has lost it has lost power, and its result register is not to be believed.
 //!
-//! Datasheet: DS20005095B, July 2018,
-//! <https://ww1.microchip.com/downloads/en/DeviceDoc/MCP9808-0.5C-Maximum-Accuracy-Digital-Temperature-Sensor-Data-Sheet-DS20005095B.pdf>.
+//! Datasheet: DS25095A, 2011,
+//! <https://ww1.microchip.com/downloads/en/DeviceDoc/25095A.pdf>.
 
 use core::time::Duration;
 

@@ -3,8 +3,8 @@
 //! Periodic measurement, a new one every 5 s: polled faster, a reading waits for the next. Not done: low-power and
 //! single-shot modes, pressure compensation, forced recalibration and anything else that writes the EEPROM.
 //!
-//! Datasheet: SCD4x, version 1.7, April 2025,
-//! <https://sensirion.com/media/documents/48C4B7FB/67FE0194/CD_DS_SCD4x_Datasheet_D1.pdf>.
+//! Datasheet: SCD4x, version 1.3, September 2022,
+//! <https://sensirion.com/media/documents/E0F04247/631EF271/CD_DS_SCD40_SCD41_Datasheet_D1.pdf>.
 
 use core::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::sensirion::{command, words};
 use crate::{Channel, Driver, Error, I2c, Measurements};
 
 registers! {
-    /// Section 3.5, table 9.
+    /// Section 3.4, table 9.
     enum Command: u16 {
         StopPeriodicMeasurement = 0x3F86,
         StartPeriodicMeasurement = 0x21B1,
@@ -87,7 +87,7 @@ impl Scd4x {
     }
 }
 
-/// Parts per million, degrees Celsius, percent (section 3.6.2).
+/// Parts per million, degrees Celsius, percent (section 3.5.2).
 fn convert([co2, temperature, humidity]: [u16; 3]) -> [f64; 3] {
     let part = |code| f64::from(code) / 65_535.0;
     [f64::from(co2), 175.0 * part(temperature) - 45.0, 100.0 * part(humidity)]
@@ -148,7 +148,7 @@ mod tests {
     use rstest::rstest;
 
     const AT: u8 = 0x62;
-    /// The examples of sections 3.9.2 and 3.6.2.
+    /// The examples of sections 3.9.2 and 3.5.2.
     const SERIAL: [u8; 9] = [0xF8, 0x96, 0x31, 0x9F, 0x07, 0xC2, 0x3B, 0xBE, 0x89];
     const MEASUREMENT: [u8; 9] = [0x01, 0xF4, 0x33, 0x66, 0x67, 0xA2, 0x5E, 0xB9, 0x3C];
 
@@ -178,7 +178,7 @@ mod tests {
         });
     }
 
-    /// Section 3.6.2: 500 ppm, 25 degrees, 37 percent.
+    /// Section 3.5.2: 500 ppm, 25 degrees, 37 percent.
     #[test]
     fn the_worked_example_comes_out_as_printed() {
         let mut driver = Scd4x::new(AT);

@@ -4,7 +4,7 @@
 //! the first reading. The signal is compensated for a fixed humidity and temperature that can be set; taking them from
 //! another sensor is not done here, where one device knows nothing of another.
 //!
-//! Datasheet: SGP40, version 1.2, February 2022,
+//! Datasheet: SGP40, version 1.0, July 2020,
 //! <https://sensirion.com/media/documents/296373BB/6203C5DF/Sensirion_Gas_Sensors_Datasheet_SGP40.pdf>.
 
 use core::time::Duration;
@@ -16,7 +16,7 @@ use crate::sensirion::{command, command_with, words};
 use crate::{Accepts, Channel, Driver, Error, I2c, Measurements, OptionError, Options, Setting};
 
 registers! {
-    /// Section 3.2, table 8.
+    /// Tables 9, 12 and 14.
     enum Command: u16 {
         SelfTest = 0x280E,
         MeasureRaw = 0x260F,
@@ -26,10 +26,10 @@ registers! {
 /// Table 8, maxima.
 const SELF_TEST: Duration = Duration::from_millis(320);
 const CONVERSION: Duration = Duration::from_millis(30);
-/// Section 3.2.2: all tests passed, in the high byte.
+/// Table 13: all tests passed, in the high byte.
 const PASSED: u8 = 0xD4;
 
-/// Section 3.2.1 and the index's definition; the raw signal falls with rising VOC.
+/// Table 11 and the index's definition; the raw signal falls with rising VOC.
 pub const CHANNELS: &[Channel] = &[
     Channel::gauge("voc_raw", "1", 1.0, 65_534.0).resolution(1.0),
     Channel::gauge("voc_index", "1", 1.0, 500.0).resolution(1.0),
@@ -75,7 +75,7 @@ impl Config {
         })
     }
 
-    /// The argument words of a measurement (section 3.2.1, table 10).
+    /// The argument words of a measurement (table 10).
     fn compensation(&self) -> [u16; 2] {
         let code = |part: f64| (part * 65_535.0 + 0.5) as u16;
         [code(self.humidity / 100.0), code((self.temperature + 45.0) / 175.0)]
@@ -163,7 +163,7 @@ mod tests {
         });
     }
 
-    /// Section 3.2.1, table 10: the argument bytes for 50 percent and 25 degrees.
+    /// Table 10: the argument bytes for 50 percent and 25 degrees.
     #[test]
     fn a_measurement_is_sent_with_its_compensation() {
         let mut driver = chip();

@@ -3,7 +3,7 @@
 //! Single-shot measurements at high repeatability, without clock stretching (which the Raspberry Pi's controller
 //! gets wrong). Not done: periodic mode, alerts, the heater.
 //!
-//! Datasheet: SHT3x-DIS, version 7, December 2022,
+//! Datasheet: SHT3x-DIS, version 5, May 2018, whose sections later versions keep,
 //! <https://sensirion.com/media/documents/213E6A3B/63A5A569/Datasheet_SHT3x_DIS.pdf>.
 
 use core::time::Duration;

@@ -12,7 +12,7 @@ use crate::sensirion::{command, words};
 use crate::{Channel, Driver, Error, I2c, Measurements};
 
 registers! {
-    /// Section 4.5, table 8.
+    /// "Command overview".
     enum Command: u8 {
         /// High precision.
         Measure = 0xFD,
@@ -20,7 +20,7 @@ registers! {
     }
 }
 
-/// Section 3.1, table 5: high repeatability, maximum.
+/// "Timing specifications": high repeatability, maximum.
 const CONVERSION: Duration = Duration::from_micros(8_300);
 /// No time is given for the serial number; Sensirion's own driver waits 10 ms.
 const LOOK_UP: Duration = Duration::from_millis(10);
@@ -45,7 +45,7 @@ impl Sht4x {
     }
 }
 
-/// Degrees Celsius, and percent limited to what is physically possible (section 4.6).
+/// Degrees Celsius, and percent limited to what is physically possible ("Conversion of signal output").
 fn convert([temperature, humidity]: [u16; 2]) -> [f64; 2] {
     let part = |code| f64::from(code) / 65_535.0;
     [175.0 * part(temperature) - 45.0, (125.0 * part(humidity) - 6.0).clamp(0.0, 100.0)]
@@ -110,7 +110,7 @@ mod tests {
         assert_close(&[out[0].value, out[1].value], &[85.523, 56.501], &[0.001, 0.001]);
     }
 
-    /// Section 4.6 at both ends of the codes.
+    /// "Conversion of signal output" at both ends of the codes.
     #[rstest]
     #[case([0, 0], [-45.0, 0.0])]
     #[case([0xFFFF, 0xFFFF], [130.0, 100.0])]

@@ -182,7 +182,7 @@ pub const TABLE: &[Entry] = &[
             simulate: sim::mcp9808::mcp9808,
         },
         accuracy: "0.25 °C",
-        datasheet: "https://ww1.microchip.com/downloads/en/DeviceDoc/MCP9808-0.5C-Maximum-Accuracy-Digital-Temperature-Sensor-Data-Sheet-DS20005095B.pdf",
+        datasheet: "https://ww1.microchip.com/downloads/en/DeviceDoc/25095A.pdf",
         tested: SIMULATED,
     },
     Entry {
@@ -239,7 +239,7 @@ pub const TABLE: &[Entry] = &[
             simulate: sim::scd4x::scd4x,
         },
         accuracy: "50 ppm + 5 %, 0.8 °C, 6 % (SCD40)",
-        datasheet: "https://sensirion.com/media/documents/48C4B7FB/67FE0194/CD_DS_SCD4x_Datasheet_D1.pdf",
+        datasheet: "https://sensirion.com/media/documents/E0F04247/631EF271/CD_DS_SCD40_SCD41_Datasheet_D1.pdf",
         tested: ORACLE,
     },
     Entry {

@@ -4,14 +4,14 @@
 //! remembered, a multiplexer that lost power is no different from one that did not, and two multiplexers on one bus
 //! never show the same address twice. Not done: the reset pin.
 //!
-//! Datasheets: SCPS207H, September 2024, <https://www.ti.com/lit/ds/symlink/tca9548a.pdf>;
+//! Datasheets: SCPS207F, November 2016, <https://www.ti.com/lit/ds/symlink/tca9548a.pdf>;
 //! PCA9546A rev. 6, <https://www.nxp.com/docs/en/data-sheet/PCA9546A.pdf>.
 
 use embedded_hal::i2c::{ErrorType, I2c, Operation};
 
 use crate::{BusError, BusFault};
 
-/// The addresses that both can be set to (pins A0 to A2; SCPS207H, section 7.5.2).
+/// The addresses that both can be set to (pins A0 to A2; SCPS207F, section 8.5.2).
 pub const ADDRESSES: core::ops::RangeInclusive<u8> = 0x70..=0x77;
 
 /// The bus behind one port of a multiplexer; a port of another multiplexer may stand in front of it.
@@ -30,7 +30,7 @@ impl<B> Port<B> {
 }
 
 impl<B: I2c<Error = BusError>> Port<B> {
-    /// Writes the control register: one bit per open port (SCPS207H, section 7.5.3).
+    /// Writes the control register: one bit per open port (SCPS207F, section 8.5.4).
     fn open(&mut self, ports: u8) -> Result<(), BusError> {
         self.bus.write(self.multiplexer, &[ports]).map_err(|error| match error.kind {
             BusFault::Absent => BusError { kind: BusFault::MultiplexerAbsent, ..error },

@@ -11,7 +11,7 @@ use crate::registers::{read, registers, write};
 use crate::{Accepts, Channel, Driver, Error, I2c, Measurements, OptionError, Options, Setting};
 
 registers! {
-    /// Section 7.6, table 7-3.
+    /// Section 7.6, "register map".
     enum Register: u8 {
         TempResult = 0x00,
         Configuration = 0x01,
@@ -19,19 +19,19 @@ registers! {
     }
 }
 
-/// Section 7.6.12; the four bits above are a revision.
+/// Device ID register; the four bits above are a revision.
 const ID: u16 = 0x117;
-/// Section 7.6.3.
+/// Configuration register.
 const READY: u16 = 1 << 13;
 const EEPROM_BUSY: u16 = 1 << 12;
 const SHUT_DOWN: u16 = 0b01 << 10;
 const ONE_SHOT: u16 = 0b11 << 10;
 /// The fields that stay as written: cycle time and averaging. A reset chip has another cycle time than ours.
 const KEPT: u16 = 0b11_1110_0000;
-/// The result register before the first conversion (section 7.6.2).
+/// The result register before the first conversion (section 7.6).
 const NEVER_MEASURED: u16 = 0x8000;
 
-/// Section 6.5; the noise is without averaging.
+/// Sections 6.3 and 7.3.3.
 pub const CHANNELS: &[Channel] = &[Channel::gauge("temperature", "Cel", -55.0, 150.0).resolution(0.007_812_5)];
 
 /// What can be set in the configuration.
@@ -98,7 +98,7 @@ pub fn identify(bus: &mut I2c, address: u8) -> Result<bool, Error> {
     id(bus, address).map(|id| id & 0xFFF == ID)
 }
 
-/// Degrees Celsius (section 7.3.1).
+/// Degrees Celsius (table 7-1).
 fn convert(register: u16) -> f64 {
     f64::from(register.cast_signed()) / 128.0
 }
@@ -116,7 +116,7 @@ impl Driver for Tmp117 {
         let shut_down = self.config.register() | SHUT_DOWN;
         write(bus, self.address, Register::Configuration, &shut_down.to_be_bytes())?;
         if self.configuration(bus)? & EEPROM_BUSY != 0 {
-            return Err(Error::NotReady { after: Duration::from_millis(7) }); // section 6.5, programming time
+            return Err(Error::NotReady { after: Duration::from_millis(7) }); // section 6.6, programming time
         }
         Ok(())
     }
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(out[0].value, 25.0);
     }
 
-    /// Section 7.3.1, table 7-1.
+    /// Table 7-1.
     #[rstest]
     #[case(0xF380, -25.0)]
     #[case(0xFFF0, -0.125)]

@@ -1,4 +1,4 @@
-//! ADS1115 and ADS1015 at register level (datasheets SBAS444E, SBAS473F; section 9.6).
+//! ADS1115 and ADS1015 at register level (datasheets SBAS444D, SBAS473E; section 9.6).
 
 use alloc::boxed::Box;
 use core::time::Duration;

@@ -1,4 +1,4 @@
-//! INA226 at register level (datasheet SBOS547B, section 7.6).
+//! INA226 at register level (datasheet SBOS547B, section 7.1).
 //!
 //! Beside voltage and current its world has a `shunt`, which is 0.1 Ohm as on most modules unless it is set.
 
@@ -35,14 +35,14 @@ impl Ina226 {
         self.ready = true;
     }
 
-    /// Table 7-6 and 7-7: averages times both conversion times.
+    /// Tables 7-3 to 7-5: averages times both conversion times.
     fn conversion(&self) -> Duration {
         let time = |field: u16| [140, 204, 332, 588, 1_100, 2_116, 4_156, 8_244][usize::from(field & 7)];
         let averages = [1, 4, 16, 64, 128, 256, 512, 1_024][usize::from(self.configuration >> 9 & 7)];
         Duration::from_micros(time(self.configuration >> 6) + time(self.configuration >> 3)) * averages
     }
 
-    /// Section 7.5.1: the product in 16 bits.
+    /// Section 6.5.1: the product in 16 bits.
     fn current(&self) -> i16 {
         (i32::from(self.shunt) * i32::from(self.calibration) / 2_048) as i16
     }

@@ -1,4 +1,4 @@
-//! LM75 and TMP105 at register level (datasheets SNIS153B, SBOS648C).
+//! LM75 and TMP105 at register level (datasheets SNIS153B, SLLS648D).
 
 use alloc::boxed::Box;
 use core::time::Duration;

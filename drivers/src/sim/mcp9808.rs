@@ -1,4 +1,4 @@
-//! MCP9808 at register level (datasheet DS20005095B, section 5).
+//! MCP9808 at register level (datasheet DS25095A, section 5).
 
 use alloc::boxed::Box;
 use core::time::Duration;

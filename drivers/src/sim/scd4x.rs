@@ -1,4 +1,4 @@
-//! SCD4x at command level (datasheet version 1.7, section 3).
+//! SCD4x at command level (datasheet version 1.3, section 3).
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -62,7 +62,7 @@ impl Model for Scd4x {
 }
 
 impl Commands for Scd4x {
-    /// Section 3.5: while it measures it takes only some commands, and none while it is busy.
+    /// Section 3.4, table 9: while it measures it takes only some commands, and none while it is busy.
     fn command(&mut self, code: u16, _arguments: &[u16]) -> Result<(), Nack> {
         if !self.busy.is_zero() {
             return Err(Nack);

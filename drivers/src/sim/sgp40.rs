@@ -1,4 +1,4 @@
-//! SGP40 at command level (datasheet version 1.2, section 3). Its world is the raw signal itself.
+//! SGP40 at command level (datasheet version 1.0, section 4). Its world is the raw signal itself.
 
 use alloc::boxed::Box;
 use alloc::vec;

@@ -1,4 +1,4 @@
-//! TCA9548A and PCA9546A: the control register (datasheet SCPS207H, section 7.5.3). What is behind the ports is
+//! TCA9548A and PCA9546A: the control register (datasheet SCPS207F, section 8.5.4). What is behind the ports is
 //! the simulated bus's to know.
 
 use alloc::boxed::Box;

@@ -28,7 +28,7 @@ impl Tmp117 {
         self.configuration >> 10 & 3
     }
 
-    /// Table 7-7: 15.5 ms for each conversion that is averaged.
+    /// Section 7.3.2: 15.5 ms for each conversion that is averaged.
     fn conversion(&self) -> Duration {
         Duration::from_micros(15_500) * [1, 8, 32, 64][usize::from(self.configuration >> 5 & 3)]
     }
