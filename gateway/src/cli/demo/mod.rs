@@ -54,10 +54,8 @@ pub(super) fn main(args: Args) -> Done {
     prepare(&args.out)?;
     let length = args.length.0;
     let text = fill(include_str!("demo.toml"), &args.out, length);
-    let scenario = fill(include_str!("scenario.toml"), &args.out, length);
-    for (name, text) in [("weir.toml", &text), ("scenario.toml", &scenario)] {
-        std::fs::write(args.out.join(name), text).with_context(|| format!("cannot write to {}", args.out.display()))?;
-    }
+    std::fs::write(args.out.join("weir.toml"), &text)
+        .with_context(|| format!("cannot write to {}", args.out.display()))?;
     let config = Config::parse(&text, "the demo's configuration")?;
     let last = runtime()?.block_on(perform(config, length))?;
     print(&finale(&last, &args.out));
@@ -133,7 +131,7 @@ fn prepare(out: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))
 }
 
-/// The demo's plain files, which may be copied and changed, with its places and times filled in.
+/// The demo's configuration, a plain file that may be copied and changed, with its places and times filled in.
 fn fill(text: &str, out: &Path, length: Duration) -> String {
     let at = |share: f64| format!("{}ms", (length.as_secs_f64() * share * 1000.0) as u64);
     text.replace("{out}", &out.display().to_string())
