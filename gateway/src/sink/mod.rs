@@ -4,13 +4,13 @@
 //! after [`Sink::send`] has returned, and never decides what is kept or sent again: that is the buffer's and
 //! [`crate::forward`]'s business.
 
-mod file;
+pub mod file;
 #[cfg(test)]
 mod fixture;
-mod influxdb;
+pub mod influxdb;
 #[cfg(feature = "kafka")]
-mod kafka;
-mod mqtt;
+pub mod kafka;
+pub mod mqtt;
 mod secret;
 mod tls;
 pub mod wire;

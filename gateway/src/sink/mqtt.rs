@@ -28,7 +28,7 @@ mod session;
 mod tests;
 mod topic;
 
-use super::secret::Secret;
+use super::secret::{self, Secret};
 use super::{Entry, Limits, Outcome, Outgoing, Sending, Sink, tls, wire};
 use crate::identity::Gateway;
 use crate::section::{Section, Span};
@@ -127,7 +127,6 @@ impl Config {
 /// Host, port, and whether it is to be TLS.
 fn read_url(section: &mut Section<'_, '_>) -> Option<(String, u16, bool)> {
     const EXAMPLE: &str = "\"mqtt://127.0.0.1:1883\"";
-    let place = section.place();
     if !section.has("url") {
         section.require::<String>("url", EXAMPLE);
         return None;
@@ -146,10 +145,7 @@ fn read_url(section: &mut Section<'_, '_>) -> Option<(String, u16, bool)> {
         return None;
     };
     let url = parsed?;
-    if !url.username().is_empty() || url.password().is_some() {
-        let help = Some("use `username` and `password_file`".into());
-        section.report(place, "a password in `url` would show up in logs", "user or password in `url`", help);
-    }
+    secret::refuse_in_url(section, text.span(), &url);
     Some((host, url.port().unwrap_or(if secure { 8883 } else { 1883 }), secure))
 }
 

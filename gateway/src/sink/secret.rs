@@ -4,8 +4,10 @@
 //! configuration, a log line or a command line.
 
 use crate::section::Section;
+use reqwest::Url;
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Longer than any password or token.
@@ -55,6 +57,14 @@ fn read_file(path: &Path) -> Result<String, String> {
     match read {
         Ok(_) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
         Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
+/// Reports a user or password inside an address: it would show up in logs.
+pub(super) fn refuse_in_url(section: &Section<'_, '_>, place: Range<usize>, url: &Url) {
+    if !url.username().is_empty() || url.password().is_some() {
+        let help = Some("use `username` and `password_file`".into());
+        section.report(place, "a password in `url` would show up in logs", "user or password in `url`", help);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::sink::fixture::{
     self, AN_HOUR_OF_READINGS, MORNING, an_hour, anomaly, boiler, channel, gauge, minute, record, samples, server,
     unique,
 };
+use crate::sink::tls;
 use influxdb_line_protocol::{FieldValue, parse_lines};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -264,10 +265,13 @@ async fn exactly_the_offender_is_rejected() {
             false => accepted(),
         }
     });
-    let outcome = sink(&url, "database = \"edge\"").send(&samples(0..1000)).await;
+    let (sink, batch) = (sink(&url, "database = \"edge\""), samples(0..1000));
+    let outcome = sink.send(&batch).await;
     assert_eq!((outcome.accepted, matches!(outcome.then, Then::Reject { .. })), (700, true), "{outcome:?}");
     assert!(why(&outcome).contains("field type conflict"));
     assert!(asked.lock().unwrap().len() <= 21, "two requests per halving");
+    assert_eq!(sink.send(&batch[701..]).await, Outcome::done(299));
+    assert!(asked.lock().unwrap().len() <= 21, "what was accepted is not sent again");
 }
 
 #[tokio::test]
@@ -314,21 +318,51 @@ async fn an_absent_server_is_said_and_tried_again() {
 }
 
 #[tokio::test]
-async fn a_record_without_a_form_is_rejected_and_those_before_it_are_written() {
+async fn a_record_without_a_form_is_rejected_and_the_others_are_written_once() {
     let (fake, url) = Fake::new().await;
     let asked = fake.serve(|_| accepted());
     let mut batch = samples(0..5);
     batch[3] = record(3, boiler(), MORNING, Body::Sample(gauge(f64::NAN)));
-    let outcome = sink(&url, "database = \"edge\"").send(&batch).await;
+    let sink = sink(&url, "database = \"edge\"");
+    let outcome = sink.send(&batch).await;
     assert_eq!((outcome.accepted, matches!(outcome.then, Then::Reject { .. })), (3, true));
-    assert_eq!(asked.lock().unwrap()[0].lines.len(), 3);
+    assert_eq!(sink.send(&batch[4..]).await, Outcome::done(1));
+    let lines: Vec<_> = asked.lock().unwrap().iter().map(|a| a.lines.len()).collect();
+    assert_eq!(lines, [4]);
+}
+
+#[tokio::test]
+async fn a_channel_that_is_refused_as_a_whole_holds_up_nobody() {
+    let (fake, url) = Fake::new().await;
+    let asked = fake.serve(|asked| match asked.lines.iter().filter(|line| line.contains("sensor_id=odd")).count() {
+        0 => accepted(),
+        n => reply(400, "", &format!(r#"{{"error":"partial write: field type conflict: … dropped={n}"}}"#)),
+    });
+    let names = ["a", "b", "odd", "p", "q", "r", "s", "t"].map(|name| channel(name, "x", ""));
+    let batch: Vec<_> = (0..800)
+        .map(|seq| {
+            let channel = Arc::clone(&names[usize::try_from(seq % 8).unwrap()]);
+            record(seq, channel, MORNING + i64::try_from(seq).unwrap(), Body::Sample(gauge(1.0)))
+        })
+        .collect();
+    let sink = sink(&url, "database = \"edge\"");
+    let (mut rest, mut rejected) = (&batch[..], Vec::new());
+    loop {
+        let outcome = sink.send(rest).await;
+        let Then::Reject { .. } = outcome.then else { break assert_eq!(outcome, Outcome::done(rest.len())) };
+        rejected.push(rest[outcome.accepted].record.seq);
+        rest = &rest[outcome.accepted + 1..];
+    }
+    assert_eq!(rejected, (0..100).map(|n| 8 * n + 2).collect::<Vec<_>>());
+    let requests = asked.lock().unwrap().len();
+    assert!(requests <= 20, "{requests} requests");
 }
 
 #[test]
 fn impossible_configurations_are_refused() {
     for (text, word) in [
         ("database = \"edge\"", "add a line such as: url"),
-        ("url = \"http://h\"", "neither `database`"),
+        ("url = \"http://h\"", "neither of `database`"),
         ("url = \"http://h\"\ndatabase = \"a\"\nbucket = \"b\"", "both `database`"),
         ("url = \"mqtt://h\"\ndatabase = \"a\"", "not of the form http://"),
         ("url = \"http://u:p@h\"\ndatabase = \"a\"", "would show up in logs"),

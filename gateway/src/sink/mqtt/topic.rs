@@ -78,11 +78,16 @@ fn placeholder(name: &str) -> Result<Part, String> {
     }
 }
 
+/// Brokers end the connection for control and non-characters (MQTT 5, section 1.5.4): these are written as their bytes too.
 fn push_level(topic: &mut String, name: &str) {
+    let is_noncharacter =
+        |c: char| matches!(u32::from(c) & 0xFFFF, 0xFFFE | 0xFFFF) || ('\u{FDD0}'..='\u{FDEF}').contains(&c);
     for c in name.chars() {
-        match c {
-            '/' | '+' | '#' | '%' | '$' | '\0'..='\x1f' | '\x7f' => topic.push_str(&format!("%{:02X}", u32::from(c))),
-            c => topic.push(c),
+        if matches!(c, '/' | '+' | '#' | '%' | '$') || c.is_control() || is_noncharacter(c) {
+            let mut bytes = [0; 4];
+            c.encode_utf8(&mut bytes).bytes().for_each(|byte| topic.push_str(&format!("%{byte:02X}")));
+        } else {
+            topic.push(c);
         }
     }
 }
@@ -102,8 +107,8 @@ mod tests {
     #[test]
     fn names_from_devices_add_no_levels_and_no_wildcards() {
         let template = Template::parse("{sensor}/{channel}").unwrap();
-        let wild = channel("$SYS", "a/b+c#d%\0ü", "");
-        assert_eq!(template.of("g", &wild, Kind::Sample), "%24SYS/a%2Fb%2Bc%23d%25%00ü");
+        let wild = channel("$SYS", "a/b+c#d%\0ü\u{85}\u{FFFE}", "");
+        assert_eq!(template.of("g", &wild, Kind::Sample), "%24SYS/a%2Fb%2Bc%23d%25%00ü%C2%85%EF%BF%BE");
     }
 
     #[test]
