@@ -14,7 +14,32 @@ struct Bench {
     entry: &'static Entry,
     driver: Box<dyn Driver + Send>,
     address: u8,
-    bus: sim::Bus,
+    bus: Wire,
+}
+
+/// A simulated bus on which one bit of all that is read may be wrong.
+struct Wire {
+    chips: sim::Bus,
+    /// How many bits are still read before it.
+    flip: usize,
+}
+
+impl ErrorType for Wire {
+    type Error = BusError;
+}
+
+impl I2c for Wire {
+    fn transaction(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), BusError> {
+        self.chips.transaction(address, operations)?;
+        for operation in operations {
+            let Operation::Read(buffer) = operation else { continue };
+            if let Some(byte) = buffer.get_mut(self.flip / 8) {
+                *byte ^= 1 << (self.flip % 8);
+            }
+            self.flip = self.flip.checked_sub(8 * buffer.len()).unwrap_or(usize::MAX);
+        }
+        Ok(())
+    }
 }
 
 #[expect(clippy::expect_used, reason = "a driver that does not open with its defaults fails the test")]
@@ -23,8 +48,9 @@ fn benches() -> impl Iterator<Item = Bench> {
         let Connection::I2c { addresses, open, simulate, .. } = entry.connection else {
             return None;
         };
-        let (address, mut bus) = (addresses[0], sim::Bus::new(400_000));
-        bus.attach(simulate(address));
+        let (address, mut chips) = (addresses[0], sim::Bus::new(400_000));
+        chips.attach(simulate(address));
+        let bus = Wire { chips, flip: usize::MAX };
         let driver = open(address, &Options::new(entry.settings)).expect(entry.name);
         Some(Bench { entry, driver, address, bus })
     })
@@ -37,7 +63,7 @@ impl Bench {
 
     fn measure(&mut self) -> Result<Measurements, Error> {
         let wait = patiently(&mut self.bus, |bus| self.driver.start(bus))?;
-        self.bus.advance(wait);
+        self.bus.chips.advance(wait);
         let mut out = Measurements::new();
         patiently(&mut self.bus, |bus| self.driver.read(bus, &mut out))?;
         Ok(out)
@@ -45,10 +71,10 @@ impl Bench {
 }
 
 /// Asks until the device is ready or `Stale` after ten thousand times.
-fn patiently<T>(bus: &mut sim::Bus, mut ask: impl FnMut(&mut sim::Bus) -> Result<T, Error>) -> Result<T, Error> {
+fn patiently<T>(bus: &mut Wire, mut ask: impl FnMut(&mut Wire) -> Result<T, Error>) -> Result<T, Error> {
     for _ in 0..10_000 {
         match ask(bus) {
-            Err(Error::NotReady { after }) => bus.advance(after.max(Duration::from_micros(10))),
+            Err(Error::NotReady { after }) => bus.chips.advance(after.max(Duration::from_micros(10))),
             result => return result,
         }
     }
@@ -117,10 +143,10 @@ fn an_unplugged_chip_is_absent_and_back_after_init() {
     for mut bench in benches() {
         let name = bench.entry.name;
         bench.init().expect(name);
-        bench.bus.trouble(bench.address, Some(Trouble::Unplugged));
+        bench.bus.chips.trouble(bench.address, Some(Trouble::Unplugged));
         assert_eq!(bench.measure().unwrap_err().fault(), Some(Fault::Absent), "{name}");
         assert_eq!(bench.init().unwrap_err().fault(), Some(Fault::Absent), "{name}");
-        bench.bus.trouble(bench.address, None);
+        bench.bus.chips.trouble(bench.address, None);
         bench.init().expect(name);
         bench.measure().expect(name);
     }
@@ -131,7 +157,7 @@ fn a_damaged_answer_is_noticed_by_chips_with_checksums() {
     for mut bench in benches().filter(|bench| bench.entry.title.starts_with("Sensirion")) {
         let name = bench.entry.name;
         bench.init().expect(name);
-        bench.bus.trouble(bench.address, Some(Trouble::WrongChecksum));
+        bench.bus.chips.trouble(bench.address, Some(Trouble::WrongChecksum));
         assert_eq!(bench.measure().unwrap_err().fault(), Some(Fault::Checksum), "{name}");
     }
 }
@@ -142,7 +168,7 @@ fn a_chip_that_is_ten_times_too_slow_is_waited_for_or_noticed() {
         let name = bench.entry.name;
         bench.init().expect(name);
         let before = bench.measure().expect(name);
-        bench.bus.trouble(bench.address, Some(Trouble::Slow(10)));
+        bench.bus.chips.trouble(bench.address, Some(Trouble::Slow(10)));
         if let Ok(late) = bench.measure() {
             assert_eq!(late, before, "{name} makes up data");
         }
@@ -152,7 +178,7 @@ fn a_chip_that_is_ten_times_too_slow_is_waited_for_or_noticed() {
 #[test]
 fn a_stuck_bus_is_called_that() {
     for mut bench in benches() {
-        bench.bus.stick(true);
+        bench.bus.chips.stick(true);
         assert_eq!(bench.init().unwrap_err().fault(), Some(Fault::BusStuck), "{}", bench.entry.name);
     }
 }
@@ -165,9 +191,9 @@ fn a_power_cut_during_a_conversion_never_makes_up_data() {
         bench.init().expect(name);
         let before = bench.measure().expect(name);
         let wait = patiently(&mut bench.bus, |bus| bench.driver.start(bus)).expect(name);
-        bench.bus.trouble(bench.address, Some(Trouble::Unplugged));
-        bench.bus.trouble(bench.address, None);
-        bench.bus.advance(wait);
+        bench.bus.chips.trouble(bench.address, Some(Trouble::Unplugged));
+        bench.bus.chips.trouble(bench.address, None);
+        bench.bus.chips.advance(wait);
         let mut out = Measurements::new();
         match patiently(&mut bench.bus, |bus| bench.driver.read(bus, &mut out)) {
             Ok(()) => assert_eq!(out, before, "{name}"),
@@ -236,6 +262,28 @@ impl I2c for Babble {
     }
 }
 
+/// Each bit that a chip with checksums sends, flipped on its own: noticed, or of no consequence.
+#[test]
+fn checksums_let_no_flipped_bit_through() {
+    let converse = |mut bench: Bench| bench.init().and_then(|()| bench.measure());
+    for (n, bench) in benches().enumerate().filter(|(_, bench)| bench.entry.title.starts_with("Sensirion")) {
+        let name = bench.entry.name;
+        let truth = converse(bench).expect(name);
+        let mut noticed = 0;
+        for (bit, mut bench) in (0..8 * 24).filter_map(|bit| Some((bit, benches().nth(n)?))) {
+            bench.bus.flip = bit;
+            match converse(bench) {
+                Ok(values) => assert_eq!(values, truth, "{name}: bit {bit}"),
+                Err(error) => {
+                    assert_eq!(error.fault(), Some(Fault::Checksum), "{name}: bit {bit}");
+                    noticed += 1;
+                }
+            }
+        }
+        assert!(noticed >= 8 * 6, "{name} reads fewer bytes than it has");
+    }
+}
+
 proptest! {
     /// No sequence of bytes from a device panics a driver or makes it return a value that is not finite.
     ///
@@ -277,7 +325,7 @@ proptest! {
             for _ in 0..start % 64 {
                 let _ = bench.measure();
             }
-            bench.bus.trouble(bench.address, Some(Trouble::Garbage));
+            bench.bus.chips.trouble(bench.address, Some(Trouble::Garbage));
             for _ in 0..20 {
                 if let Ok(out) = bench.measure() {
                     prop_assert!(!out.is_empty() && out.iter().all(|measurement| measurement.value.is_finite()));
