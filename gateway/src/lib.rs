@@ -29,6 +29,7 @@ pub mod sink;
 pub mod cli;
 pub mod status;
 
+mod hold;
 mod notices;
 mod sys;
 
@@ -39,6 +40,7 @@ use buffer::Buffer;
 use clock::Clock;
 use config::Config;
 use forward::{Forward, Stamps};
+use hold::Hold;
 use pipeline::{Earlier, Pipeline, Worker};
 use registry::Registry;
 use status::{Desk, Snapshot};
@@ -65,12 +67,14 @@ pub struct Orders {
 /// Runs a gateway from its first reading to its last acknowledgement. `watch` is shown where to look while it runs.
 ///
 /// # Errors
-/// Only what makes work impossible from the start: a state directory that cannot be made, no thread to be had. Absent
+/// Only what makes work impossible from the start: a state directory that cannot be made or is another gateway's, no thread
+/// to be had. Absent
 /// sensors, absent brokers and damaged stores are nothing to fail on.
 pub async fn run(orders: Orders, watch: impl FnOnce(&Arc<Desk>)) -> anyhow::Result<Snapshot> {
     let Orders { config, clock, stop, until_exhausted, patience, announcements } = orders;
     let Config { gateway, sensors, sources, filters, buffer, sinks } = config;
 
+    let _hold = Hold::take(&gateway.state)?;
     let registry = Arc::new(Registry::new(sensors));
     let (buffer, opened) = Buffer::open(&gateway.state.join("buffer"), &buffer, forward::subscribers(&sinks));
     let stamps = Arc::new(Stamps::new(clock.clone(), opened.timeline.as_deref(), gateway.clock_hold));
@@ -96,5 +100,6 @@ pub async fn run(orders: Orders, watch: impl FnOnce(&Arc<Desk>)) -> anyhow::Resu
     clock_watch.abort();
     let last = desk.last_snapshot(ledger);
     buffer.close().await;
+    desk.leave();
     Ok(last)
 }

@@ -170,6 +170,12 @@ impl Desk {
         Some(format!("{} has not moved for {} s", pulse.name(), silent.as_secs()))
     }
 
+    /// Nobody answers here any more.
+    pub fn leave(&self) {
+        // It may never have been made.
+        let _ = std::fs::remove_file(self.socket());
+    }
+
     fn gather(&self, ledger: Ledger) -> Snapshot {
         let buffer = self.buffer.stats();
         Snapshot {

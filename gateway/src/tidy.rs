@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 /// Each module and what it may use; data flows down this list. `status` and `cli` stand outside and may look at everything.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("sys", &["clock", "record"]),
+    ("hold", &[]),
     ("section", &[]),
     ("identity", &["section"]),
     ("record", &[]),

@@ -59,8 +59,6 @@ pub(super) fn main(args: Args) -> Done {
     }
     let text = compose(&args, &files)?;
     let config = Config::parse(&text, "the composed configuration")?;
-    std::fs::create_dir_all(&config.gateway.state)
-        .with_context(|| format!("{} cannot be made", config.gateway.state.display()))?;
     let last = runtime()?.block_on(replay(config, args.patience.0))?;
     if args.json {
         print(&(serde_json::to_string(&last)? + "\n"));

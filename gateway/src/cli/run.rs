@@ -5,7 +5,6 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::status::Desk;
 use crate::{Orders, run};
-use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,16 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn main(args: Args) -> Done {
     let (config, announcements) = load(&args)?;
-    let state = config.gateway.state.clone();
-    std::fs::create_dir_all(&state).with_context(|| {
-        format!(
-            "the state directory {} cannot be made; change `state` in [gateway], or let the user that runs weir write there",
-            state.display()
-        )
-    })?;
-    if announcements.is_empty() {
-        keep_as_last_good(&args.config, &state);
-    }
+    let kept = announcements.is_empty().then(|| (args.config.clone(), config.gateway.state.clone()));
     runtime()?.block_on(async {
         let stop = CancellationToken::new();
         stop_on_signals(&stop)?;
@@ -52,7 +42,13 @@ pub(super) fn main(args: Args) -> Done {
             patience: PATIENCE,
             announcements,
         };
-        run(orders, |desk| attend(desk, &stop)).await?;
+        run(orders, |desk| {
+            if let Some((config, state)) = kept {
+                keep_as_last_good(&config, &state);
+            }
+            attend(desk, &stop);
+        })
+        .await?;
         tracing::info!("stopped; everything that was read is sent or stored");
         Ok(OK)
     })
@@ -65,8 +61,9 @@ fn load(args: &Args) -> anyhow::Result<(Config, Vec<String>)> {
         Err(report) if !args.last_good => return Err(report.into()),
         Err(report) => report,
     };
-    // Where the state is kept stands in the broken file; the default is all there is to go by.
-    let Ok(config) = Config::load(&last_good(Path::new("/var/lib/weir"))) else { return Err(broken.into()) };
+    // Where the state is kept stands in the broken file: systemd's word or the default is all there is to go by.
+    let state = std::env::var_os("STATE_DIRECTORY").map_or_else(|| PathBuf::from("/var/lib/weir"), PathBuf::from);
+    let Ok(config) = Config::load(&last_good(&state)) else { return Err(broken.into()) };
     tracing::error!("{broken}");
     let first = broken.problems().first().map(|p| p.message.clone()).unwrap_or_default();
     let told =
