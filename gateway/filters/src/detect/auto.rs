@@ -34,6 +34,8 @@ pub use self::tuning::Tuning;
 const DAY: u32 = 288;
 /// The level of hours this many spreads off the mean, for a day on end, is the new level.
 const MOVED: f32 = 3.0;
+/// So many independent values say little about what is usual.
+const FEW: f32 = 40.0;
 /// Values beyond this are taken as this: no sensor means them, and their squares must fit an `f32`.
 const LARGEST: f64 = 1e15;
 
@@ -114,23 +116,24 @@ impl Auto {
         if self.age < tuning.warm_up {
             return oddest;
         }
+        let trust = self.trust(tuning);
         for (((feature, odd), record), weight) in
             Feature::ALL.into_iter().zip(oddness).zip(&self.records).zip(&tuning.weight)
         {
-            let score = weight * record.score(odd.value, odd.floor, tuning);
+            let score = record.score(odd, *weight, trust, tuning);
             if score > oddest.1 {
                 oddest = (feature, score);
             }
         }
-        oddest.1 += self.trust(tuning);
         oddest
     }
 
     /// Few independent values so far mean a young record: less trust.
     fn trust(&self, tuning: &Tuning) -> f32 {
         let age = (self.age as f32 + 1.0).min(tuning.age_limit) / 1000.0;
-        let smoothness = (self.usual.spread + f32::MIN_POSITIVE) / (self.usual.step + f32::MIN_POSITIVE);
-        tuning.age * libm::logf(age) - tuning.smoothness * libm::logf(smoothness.max(1.0))
+        let few = (self.usual.independent(self.age) / FEW).clamp(1e-9, 1.0);
+        tuning.age * libm::logf(age) + tuning.dependence * libm::logf(few)
+            - tuning.smoothness * libm::logf(self.usual.smoothness().max(1.0))
     }
 
     fn times_record(&self, feature: Feature, oddness: &[Oddness; FEATURES]) -> f32 {

@@ -61,11 +61,16 @@ impl Feature {
     }
 }
 
-/// One feature's present value, and what on top of its own size is not worth mentioning.
+/// One feature's present value, and what is not worth mentioning.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Oddness {
     pub value: f32,
+    /// Added to the feature's own size.
     pub floor: f32,
+    /// The feature must pass its record by this much, however small the record ...
+    pub least: f32,
+    /// ... and by this many times its mean.
+    pub least_of_mean: f32,
 }
 
 /// Moving averages from which the features are made.
@@ -126,26 +131,27 @@ impl Shape {
     /// All features, in the order of [`Feature::ALL`].
     pub(crate) fn oddness(&self, block: &Block, off: &Residual, usual: &Usual, tuning: &Tuning) -> [Oddness; FEATURES] {
         let floor = tuning.of_noise * self.noise + tuning.of_step * usual.step;
-        let level = |value: f32| Oddness { value: value.max(0.0), floor };
-        let in_units_of = |unit: f32, value: f32| {
-            if unit > 0.0 { Oddness { value: value.max(0.0) / unit, floor: floor / unit } } else { Oddness::default() }
+        let odd = |value: f32, floor: f32, least: f32| Oddness { value: value.max(0.0), floor, least, least_of_mean: 0.0 };
+        let in_units_of = |unit: f32, value: f32, least: f32| {
+            if unit > 0.0 { odd(value / unit, floor / unit, least) } else { Oddness::default() }
         };
-        let above = |value: f32, floor: f32| Oddness { value, floor };
+        let least = tuning.least_level * usual.best_spread();
+        let least_trend = tuning.least_trend * usual.spread;
         let trend = (self.hour - self.half_day) as f32;
         let size = (self.half_day.abs() + 0.1 * usual.mean.abs()) as f32;
         [
-            level(off.best),
-            level(-off.best),
-            level(trend),
-            level(-trend),
-            level((self.hours - block.mean) as f32),
-            in_units_of(off.day_spread, -off.day),
-            in_units_of(size, self.swing),
-            above(self.rough, 0.0),
-            above(self.fuzz, 0.0),
-            above(self.still as f32 + 1.0, tuning.still_floor),
-            above(self.turns, tuning.turns_floor),
-            above(1.0 / (self.turns + 2.0 * tuning.turns_floor), 0.0),
+            odd(off.best, floor, least),
+            odd(-off.best, floor, least),
+            odd(trend, floor, least_trend),
+            odd(-trend, floor, least_trend),
+            Oddness { least_of_mean: tuning.least_dip, ..odd((self.hours - block.mean) as f32, floor, 0.0) },
+            in_units_of(off.day_spread, -off.day, tuning.least_for_the_time),
+            in_units_of(size, self.swing, 0.0),
+            Oddness { least_of_mean: tuning.least_rough, ..odd(self.rough, 0.0, 0.0) },
+            odd(self.fuzz, 0.0, 0.0),
+            odd(self.still as f32 + 1.0, tuning.still_floor, 0.0),
+            odd(self.turns, tuning.turns_floor, 0.0),
+            odd(1.0 / (self.turns + 2.0 * tuning.turns_floor), 0.0, 0.0),
         ]
     }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::feature::Oddness;
 use super::tuning::Tuning;
 
 /// Score of a feature that cannot be judged yet.
@@ -19,13 +20,16 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Distance above the record, in units of the feature's own size.
-    pub(crate) fn score(&self, value: f32, floor: f32, tuning: &Tuning) -> f32 {
+    /// Distance above the record, in units of the feature's own size, weighted; `trust` is added.
+    pub(crate) fn score(&self, odd: &Oddness, weight: f32, trust: f32, tuning: &Tuning) -> f32 {
         if self.top <= 0.0 {
             return NO_SCORE;
         }
-        let size = tuning.of_record * self.top + tuning.of_mean * self.mean + floor;
-        (value - self.top) / (size + f32::MIN_POSITIVE)
+        let above = odd.value - self.top;
+        let size = tuning.of_record * self.top + tuning.of_mean * self.mean + odd.floor;
+        let score = weight * above / (size + f32::MIN_POSITIVE) + trust;
+        let least = odd.least + odd.least_of_mean * self.mean;
+        score.min(tuning.threshold * above / (least + f32::MIN_POSITIVE))
     }
 
     pub(crate) fn learn(&mut self, value: f32, age: u32, slow: bool, tuning: &Tuning) {

@@ -17,6 +17,16 @@ pub struct Tuning {
     pub of_noise: f32,
     /// ... and this many steps from block to block.
     pub of_step: f32,
+    /// A level must pass its record by this many of its usual spreads ...
+    pub least_level: f32,
+    /// ... a rise or fall by this many spreads ...
+    pub least_trend: f32,
+    /// ... a dip by this many times the mean dip ...
+    pub least_dip: f32,
+    /// ... a low value for the time of the day by this many of that time's spreads ...
+    pub least_for_the_time: f32,
+    /// ... the roughness by this share of its mean.
+    pub least_rough: f32,
     /// Turns per block that are no news.
     pub turns_floor: f32,
     /// Blocks without change that are no news.
@@ -27,6 +37,8 @@ pub struct Tuning {
     pub age_limit: f32,
     /// Trust shrinks by this for each e-fold of smoothness (spread / step).
     pub smoothness: f32,
+    /// Trust shrinks by this for each e-fold that less than [`super::FEW`] independent values were seen.
+    pub dependence: f32,
     /// Blocks before the first alert.
     pub warm_up: u32,
     /// Blocks before records count.
@@ -54,11 +66,17 @@ impl Tuning {
         of_mean: 0.5,
         of_noise: 3.0,
         of_step: 0.0,
+        least_level: 0.0,
+        least_trend: 0.0,
+        least_dip: 0.0,
+        least_for_the_time: 0.0,
+        least_rough: 0.0,
         turns_floor: 0.25,
         still_floor: 50.0,
         age: 0.12,
         age_limit: 20_000.0,
         smoothness: 0.03,
+        dependence: 0.0,
         warm_up: 200,
         learn_from: 100,
         forget: 0.99998,

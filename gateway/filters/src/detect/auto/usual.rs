@@ -52,6 +52,22 @@ impl Usual {
         Self { mean: value, before: value, ..Self::default() }
     }
 
+    /// Usual size of [`Residual::best`].
+    pub(crate) fn best_spread(&self) -> f32 {
+        self.spread.min(self.spread_day).min(self.spread_week)
+    }
+
+    /// How many independent values the blocks so far are worth, about: a slow signal repeats itself from block to block.
+    pub(crate) fn independent(&self, age: u32) -> f32 {
+        let smoothness = self.smoothness().clamp(1.0, 1e9);
+        age as f32 / (smoothness * smoothness)
+    }
+
+    /// Spread against step: 1 and less for values that know nothing of each other, large for a slow signal.
+    pub(crate) fn smoothness(&self) -> f32 {
+        (self.spread + f32::MIN_POSITIVE) / (self.step + f32::MIN_POSITIVE)
+    }
+
     pub(crate) fn residual(&self, block: &Block) -> Residual {
         let plain = (block.mean - self.mean) as f32;
         let half_hour = self.day.slot(block.start);
