@@ -1,6 +1,7 @@
 //! Second stage: is something wrong? Looks at the raw reading, before anything is cleaned or dropped.
 
 pub mod auto;
+pub mod group;
 mod limit;
 mod tuned;
 

@@ -131,7 +131,8 @@ impl Shape {
     /// All features, in the order of [`Feature::ALL`].
     pub(crate) fn oddness(&self, block: &Block, off: &Residual, usual: &Usual, tuning: &Tuning) -> [Oddness; FEATURES] {
         let floor = tuning.of_noise * self.noise + tuning.of_step * usual.step;
-        let odd = |value: f32, floor: f32, least: f32| Oddness { value: value.max(0.0), floor, least, least_of_mean: 0.0 };
+        let odd =
+            |value: f32, floor: f32, least: f32| Oddness { value: value.max(0.0), floor, least, least_of_mean: 0.0 };
         let in_units_of = |unit: f32, value: f32, least: f32| {
             if unit > 0.0 { odd(value / unit, floor / unit, least) } else { Oddness::default() }
         };
