@@ -5,6 +5,7 @@ mod demo;
 mod logs;
 mod replay;
 mod run;
+mod score;
 mod show;
 mod status;
 

@@ -3,7 +3,7 @@
 //! The recording becomes a configuration like any other: one `csv` sensor per file, beside the filters and sinks of the
 //! user's own file. Time is the recording's.
 
-use super::{Done, FAILED, OK, print, runtime, show};
+use super::{Done, FAILED, OK, print, runtime, score, show};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::section::is_name;
@@ -23,10 +23,11 @@ Without --config, the default filters are used and the records go to JSON lines 
 
 Examples:
   weir replay pump.csv
-  weir replay recordings/ --config weir.toml      into that file's sinks, through its filters")]
+  weir replay recordings/ --config weir.toml      into that file's sinks, through its filters
+  weir replay --data recordings/ --scores scores.csv --forwarded forwarded.csv      what the filters say, for benchmarks")]
 pub(super) struct Args {
     /// CSV files, or folders of them
-    #[arg(required = true)]
+    #[arg(required_unless_present = "data")]
     recordings: Vec<PathBuf>,
 
     /// Takes filters, sinks and gateway from this configuration; its own sensors are left out
@@ -44,19 +45,19 @@ pub(super) struct Args {
     /// For scripts: the final state as one line of JSON
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    scoring: score::Scoring,
 }
 
 /// A recording of more files is a mistake.
 const MOST_FILES: usize = 1000;
 
 pub(super) fn main(args: Args) -> Done {
-    let mut files = Vec::new();
-    for path in &args.recordings {
-        find(path, &mut files)?;
+    if let Some(data) = &args.scoring.data {
+        return score::main(&args.scoring, data);
     }
-    if files.is_empty() {
-        bail!("there is no CSV file in {}", list(&args.recordings));
-    }
+    let files = find_all(&args.recordings)?;
     let text = compose(&args, &files)?;
     let config = Config::parse(&text, "the composed configuration")?;
     let last = runtime()?.block_on(replay(config, args.patience.0))?;
@@ -77,6 +78,18 @@ async fn replay(config: Config, patience: Duration) -> anyhow::Result<Snapshot> 
     let orders =
         Orders { config, clock: Clock::simulated(0), stop, until_exhausted: true, patience, announcements: Vec::new() };
     run(orders, |_| {}).await
+}
+
+/// The CSV files at all `paths`; none is an error.
+pub(super) fn find_all(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        find(path, &mut files)?;
+    }
+    if files.is_empty() {
+        bail!("there is no CSV file in {}", list(paths));
+    }
+    Ok(files)
 }
 
 /// The CSV files at `path`, in the order of their names.

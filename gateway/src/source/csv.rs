@@ -132,7 +132,7 @@ impl Header {
 }
 
 /// Quotes around a field are taken off; a delimiter within quotes is not understood.
-fn unquoted(field: &str) -> &str {
+pub(crate) fn unquoted(field: &str) -> &str {
     field.trim().trim_matches('"')
 }
 
@@ -142,14 +142,14 @@ fn word_of(title: &str) -> Box<str> {
 }
 
 /// A file, line by line.
-struct Lines {
+pub(crate) struct Lines {
     from: BufReader<File>,
     line: Vec<u8>,
     number: u64,
 }
 
 impl Lines {
-    fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { from: BufReader::new(File::open(path)?), line: Vec::new(), number: 0 })
     }
 
@@ -159,7 +159,7 @@ impl Lines {
     }
 
     /// The next line's number, and the line without its end or what is wrong with it.
-    fn next(&mut self) -> io::Result<Option<(u64, Result<&str, Flaw>)>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<(u64, Result<&str, Flaw>)>> {
         self.line.clear();
         if self.from.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut self.line)? == 0 {
             return Ok(None);
@@ -242,12 +242,12 @@ impl Player<'_> {
 /// A line's time and its readings.
 type Row = (Nanos, Vec<(ChannelIndex, Result<f64, Flaw>)>);
 
-fn number_of(cell: &str) -> Result<f64, Flaw> {
+pub(crate) fn number_of(cell: &str) -> Result<f64, Flaw> {
     cell.parse().ok().filter(|v: &f64| v.is_finite()).ok_or(Flaw::NotANumber)
 }
 
 /// `2026-11-22T05:00:00Z`, the same with another zone, without one (then it is in `zone`), or seconds since 1970.
-fn nanos_of(text: &str, zone: Offset) -> Option<Nanos> {
+pub(crate) fn nanos_of(text: &str, zone: Offset) -> Option<Nanos> {
     if let Ok(seconds) = text.parse::<f64>() {
         return (0.0..9e9).contains(&seconds).then_some((seconds * 1e9) as Nanos);
     }
@@ -285,7 +285,7 @@ impl Pace<'_> {
 
 /// Why a line or a cell gave no reading, or an odd one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Flaw {
+pub(crate) enum Flaw {
     Empty,
     TooLong,
     NotText,
@@ -313,15 +313,19 @@ impl Flaw {
 
 /// What became of a file.
 #[derive(Debug, Default)]
-struct Tally {
-    lines: u64,
-    readings: u64,
+pub(crate) struct Tally {
+    pub(crate) lines: u64,
+    pub(crate) readings: u64,
     flaws: BTreeMap<Flaw, (u64, u64)>,
 }
 
 impl Tally {
-    fn count(&mut self, flaw: Flaw, line: u64) {
+    pub(crate) fn count(&mut self, flaw: Flaw, line: u64) {
         self.flaws.entry(flaw).or_insert((0, line)).0 += 1;
+    }
+
+    pub(crate) fn has_flaws(&self) -> bool {
+        !self.flaws.is_empty()
     }
 }
 

@@ -3,7 +3,7 @@
 //! Each file is one kind. A source is told what its channels are called, sends [`Arrival`]s into its [`Feed`] and counts
 //! what it could not read. It filters nothing, stores nothing, and never stops another source.
 
-mod csv;
+pub(crate) mod csv;
 mod delivery;
 mod device;
 mod dice;

@@ -101,7 +101,7 @@ impl Auto {
         self.learn_records(&oddness, away, tuning);
         self.usual.learn(block, &off, self.age, !away);
         self.follow_level(away);
-        self.envelope.learn(block, self.age, tuning);
+        self.envelope.learn(block, self.usual.mean, self.age, tuning);
         self.age = self.age.saturating_add(1);
         self.patience.pass_block(tuning);
 
@@ -186,23 +186,26 @@ impl Envelope {
     /// 1.0 at the limit.
     #[inline]
     fn far_out(&self, value: f64) -> Option<f32> {
-        if value > self.top {
-            Some(((value - self.high) / (self.top - self.high)) as f32)
+        let share = if value > self.top {
+            (value - self.high) / (self.top - self.high)
         } else if value < self.bottom {
-            Some(((self.low - value) / (self.low - self.bottom)) as f32)
+            (self.low - value) / (self.low - self.bottom)
         } else {
-            None
-        }
+            return None;
+        };
+        // A channel that has never moved has no room around it: any move is far.
+        Some(share.min(1e6) as f32)
     }
 
-    fn learn(&mut self, block: &Block, age: u32, tuning: &Tuning) {
+    fn learn(&mut self, block: &Block, usual: f64, age: u32, tuning: &Tuning) {
         self.high =
             if block.high > self.high { block.high } else { self.high - (self.high - block.high) * Self::SHRINK };
         self.low = if block.low < self.low { block.low } else { self.low + (block.low - self.low) * Self::SHRINK };
         if age >= DAY && block.readings > 1 {
-            let room = f64::from(tuning.far_out) * (self.high - self.low) + f64::MIN_POSITIVE;
-            self.top = self.high + room;
-            self.bottom = self.low - room;
+            let usual = usual.clamp(self.low, self.high);
+            let room = f64::from(tuning.far_out);
+            self.top = self.high + room * (self.high - usual) + f64::MIN_POSITIVE;
+            self.bottom = self.low - room * (usual - self.low) - f64::MIN_POSITIVE;
         }
     }
 }
@@ -214,26 +217,31 @@ struct Patience {
     since: u32,
     /// Its score.
     last: f32,
+    /// It was about a single far reading.
+    was_far: bool,
     /// By what share the threshold is raised at present.
     spent: f32,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { since: u32::MAX, last: 0.0, spent: 0.0 }
+        Self { since: u32::MAX, last: 0.0, was_far: false, spent: 0.0 }
     }
 }
 
 impl Patience {
-    /// `score`: 1.0 is an alert if there were none before.
+    /// `score`: 1.0 is an alert if there were none before. A far reading is news also soon after something else.
     fn judge(&mut self, score: f32, reason: Reason, tuning: &Tuning) -> Option<Verdict> {
-        let held = self.since <= tuning.hold_off && score <= tuning.louder * self.last;
+        let is_far = reason == Reason::FarOut;
+        let other_news = is_far && !self.was_far;
+        let held = !other_news && self.since <= tuning.hold_off && score <= tuning.louder * self.last;
         if score < 1.0 + self.spent || held {
             return None;
         }
         let verdict = Verdict { score: f64::from(score / (1.0 + self.spent)), reason: EventReason::Unusual(reason) };
         self.since = 0;
         self.last = score;
+        self.was_far = is_far;
         self.spent += tuning.cost;
         Some(verdict)
     }

@@ -8,6 +8,7 @@ mod series;
 mod tables;
 
 use super::{Done, OK, print};
+use crate::source::csv::Tally;
 use anyhow::{Context, bail};
 use recording::Recording;
 use series::Series;
@@ -16,9 +17,9 @@ use std::path::{Path, PathBuf};
 use tables::Tables;
 use weir_filters::detect::group::Group;
 
-/// Writes what the filters say about recordings, for benchmarks
+/// Options of the scoring form.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct Scoring {
     /// Scores every CSV file below this folder instead of sending anything
     #[arg(long, value_name = "DIR", requires = "scores", requires = "forwarded", help_heading = "Scoring")]
     pub(super) data: Option<PathBuf>,
@@ -27,7 +28,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", requires = "data", help_heading = "Scoring")]
     spans: Option<PathBuf>,
 
-    /// Reports within this share of the span (0.01 = 1 %) instead of the default bound; needs --spans
+    /// Reports within this share of the span (0.01 = 1 %) instead of the default bound; needs --spans. Only points of the
+    /// reduced series and windows are written then: readings around an event and events are not on its line
     #[arg(long, value_name = "SHARE", requires = "spans", help_heading = "Scoring")]
     max_error: Option<f64>,
 
@@ -43,7 +45,7 @@ pub(super) struct Args {
 /// Engineering range of a series, by its name.
 type Spans = BTreeMap<String, (f64, f64)>;
 
-pub(super) fn main(args: &Args, data: &Path) -> Done {
+pub(super) fn main(args: &Scoring, data: &Path) -> Done {
     if args.max_error.is_some_and(|share| !(share > 0.0 && share < 1.0)) {
         bail!("--max-error is a share of the span, such as 0.01 for 1 %");
     }
@@ -53,50 +55,46 @@ pub(super) fn main(args: &Args, data: &Path) -> Done {
     let spans = args.spans.as_deref().map(read_spans).transpose()?.unwrap_or_default();
     let files = super::replay::find_all(&[data.to_owned()])?;
     let mut tables = Tables::create(scores, forwarded)?;
-    let mut total = recording::Tally::default();
-    for path in files {
-        let name = path.strip_prefix(data).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-        let tally = score(&path, &name, &spans, args.max_error, &mut tables)
+    let (mut readings, mut lines) = (0, 0);
+    for path in &files {
+        let name = path.strip_prefix(data).unwrap_or(path).to_string_lossy();
+        let tally = score(path, &name, &spans, args.max_error, &mut tables)
             .with_context(|| format!("{} cannot be scored", path.display()))?;
         if tally.has_flaws() {
             super::say(&format!("{}: {tally}\n", path.display()));
         }
-        total.add(&tally);
+        readings += tally.readings;
+        lines += tally.lines;
     }
     tables.finish()?;
-    print(&format!("{total}\n"));
+    print(&format!("{} files, {lines} lines, {readings} readings\n", files.len()));
     Ok(OK)
 }
 
-/// One file, all its series.
-fn score(
-    path: &Path,
-    name: &str,
-    spans: &Spans,
-    share: Option<f64>,
-    tables: &mut Tables,
-) -> anyhow::Result<recording::Tally> {
-    let mut recording = Recording::open(path)?;
-    let columns = recording.columns();
-    let mut series = columns.iter().map(|column| Series::new(name, column.as_deref(), spans, share)).collect::<Result<Vec<_>, _>>()?;
-    let mut group = (series.len() > 1).then(|| Group::new(series.len()));
+/// One file, all its series; several columns of one file also as a group.
+fn score(path: &Path, name: &str, spans: &Spans, share: Option<f64>, tables: &mut Tables) -> anyhow::Result<Tally> {
+    let open = if share.is_some() { Recording::open_evenly } else { Recording::open };
+    let mut recording = open(path)?;
+    let mut group = recording.is_group().then(|| Group::new(recording.columns().len()));
+    let mut series: Vec<Series> = Vec::new();
     while let Some(row) = recording.next()? {
-        for (series, value) in series.iter_mut().zip(&row.values) {
-            if let Some(value) = value {
+        for column in &recording.columns()[series.len()..] {
+            series.push(Series::new(name, column.as_deref(), spans, share)?);
+        }
+        for (column, value) in &row.values {
+            if let Some(series) = series.get_mut(*column) {
                 series.push(&row, *value, tables)?;
             }
         }
-        if let Some(group) = &mut group {
-            let values: Option<Vec<f64>> = row.values.iter().copied().collect();
-            if let Some(score) = values.and_then(|values| group.score(&values)) {
-                tables.score(name, &row.stamp, score, row.number)?;
-            }
+        let finding = group.as_mut().and_then(|group| group.push(&row.all_values()));
+        if let Some(finding) = finding {
+            tables.score(name, &row.stamp, finding.score, row.number)?;
         }
     }
     for series in &mut series {
         series.finish(tables)?;
     }
-    Ok(recording.tally())
+    Ok(recording.into_tally())
 }
 
 /// `file,min,max`; `file` may end in `#Column`.

@@ -25,6 +25,13 @@ pub(super) struct Row {
     pub(super) values: Vec<(usize, f64)>,
 }
 
+impl Row {
+    /// The values alone, in the order of the columns; fewer than columns where one could not be read.
+    pub(super) fn all_values(&self) -> Vec<f64> {
+        self.values.iter().map(|(_, value)| *value).collect()
+    }
+}
+
 /// A CSV file.
 pub(super) struct Recording {
     lines: Lines,
@@ -36,6 +43,8 @@ pub(super) struct Recording {
     columns: Vec<Option<Box<str>>>,
     rows: u64,
     newest: Nanos,
+    /// Rows stand this far apart, whatever their stamps say.
+    pace: Option<Nanos>,
     tally: Tally,
 }
 
@@ -69,7 +78,24 @@ impl Recording {
         }
         let width = names.len();
         let tally = Tally::default();
-        Ok(Self { lines, delimiter, width, time, form, columns, rows: 0, newest: Nanos::MIN, tally })
+        Ok(Self { lines, delimiter, width, time, form, columns, rows: 0, newest: Nanos::MIN, pace: None, tally })
+    }
+
+    /// The same; but if the recording's clock does not advance with every row, rows are set an even distance apart. No receiver
+    /// could draw a line over a clock that stands still or runs backwards. Reads the file once more.
+    pub(super) fn open_evenly(path: &Path) -> anyhow::Result<Self> {
+        let mut first = Self::open(path)?;
+        let (mut before, mut advances, mut time, mut even) = (None, 0, 0, true);
+        while let Some(row) = first.next()? {
+            let step = before.map_or(1, |before| row.at.saturating_sub(before));
+            if before.is_some() && step > 0 {
+                (advances, time) = (advances + 1, time + i128::from(step));
+            }
+            even &= step > 0;
+            before = Some(row.at);
+        }
+        let mean = Nanos::try_from(time / i128::max(advances, 1)).unwrap_or(Nanos::MAX).max(1);
+        Ok(Self { pace: (!even).then_some(mean), ..Self::open(path)? })
     }
 
     /// Names of the series so far; in a file with several sensors new ones may turn up with any row.
@@ -111,7 +137,9 @@ impl Recording {
             return Err(Flaw::Ragged);
         }
         let stamp = cells[self.time];
-        let at = nanos_of(stamp, Offset::UTC).ok_or(Flaw::NoTime)?;
+        let stamped = nanos_of(stamp, Offset::UTC).ok_or(Flaw::NoTime)?;
+        let even = |pace: Nanos| pace.saturating_mul(Nanos::try_from(number).unwrap_or(Nanos::MAX));
+        let at = self.pace.map_or(stamped, even);
         if at < self.newest {
             self.tally.count(Flaw::Backwards, line);
         }

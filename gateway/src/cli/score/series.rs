@@ -10,8 +10,8 @@ use anyhow::bail;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use weir_filters::report::{Bound, Method};
-use weir_filters::{Bulk, Class, Gauge, Interrupt, Output, Phase, Reading, Settings};
 use weir_filters::summarise::Pane;
+use weir_filters::{Bulk, Class, Gauge, Interrupt, Output, Phase, Reading, Settings};
 
 /// Rows remembered to place forwarded points; a point older than all of them is placed on the oldest.
 const REMEMBERED: usize = 1 << 17;
@@ -26,6 +26,8 @@ pub(super) struct Series {
     panes: Box<[Pane]>,
     places: Places,
     newest: Nanos,
+    /// Write only what lies on the reduced line, and windows.
+    line_only: bool,
 }
 
 impl Series {
@@ -44,13 +46,16 @@ impl Series {
             settings,
             places: Places::default(),
             newest: Nanos::MIN,
+            line_only: share.is_some(),
         })
     }
 
     pub(super) fn push(&mut self, row: &Row, value: f64, tables: &mut Tables) -> std::io::Result<()> {
         if row.at < self.newest {
             // The logger's clock was set back: time may go on from anywhere, nothing is dropped as late.
-            self.through(tables, |gauge, settings, bulk, out| gauge.interrupt(settings, bulk, Interrupt::ClockStep, out))?;
+            self.through(tables, |gauge, settings, bulk, out| {
+                gauge.interrupt(settings, bulk, Interrupt::ClockStep, out)
+            })?;
             self.places.forget();
         }
         self.newest = row.at;
@@ -67,11 +72,11 @@ impl Series {
         tables: &mut Tables,
         act: impl FnOnce(&mut Gauge, &Settings, Bulk<'_>, &mut dyn FnMut(Output)),
     ) -> std::io::Result<()> {
-        let Self { name, settings, gauge, context, panes, places, .. } = self;
+        let Self { name, settings, gauge, context, panes, places, line_only, .. } = self;
         let mut result = Ok(());
         act(gauge, settings, Bulk { context, panes }, &mut |output| {
             if result.is_ok() {
-                result = write(name, &output, places, tables);
+                result = write(name, &output, places, *line_only, tables);
             }
         });
         result
@@ -94,7 +99,7 @@ fn settings(span: Option<(f64, f64)>, share: Option<f64>) -> Box<Settings> {
     settings
 }
 
-fn write(name: &str, output: &Output, places: &Places, tables: &mut Tables) -> std::io::Result<()> {
+fn write(name: &str, output: &Output, places: &Places, line_only: bool, tables: &mut Tables) -> std::io::Result<()> {
     let (kind, at, value) = match output {
         Output::Sample(sample) if sample.event.is_some() => (Kind::Context, sample.at, sample.value),
         Output::Sample(sample) => (Kind::Raw, sample.at, sample.value),
@@ -108,6 +113,9 @@ fn write(name: &str, output: &Output, places: &Places, tables: &mut Tables) -> s
         }
         Output::Event(_) | Output::Change(_) | Output::Count(_) => return Ok(()),
     };
+    if line_only && matches!(kind, Kind::Context | Kind::Alert) {
+        return Ok(());
+    }
     let (row, stamp) = places.at(at);
     let sent_row = places.newest().0;
     let bytes = size(output);
