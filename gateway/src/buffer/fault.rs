@@ -13,8 +13,13 @@ pub(super) enum Fault {
         path: PathBuf,
         /// What was tried and what the system said.
         what: String,
-        /// There is no room.
-        full: bool,
+    },
+    /// There is too little room to begin.
+    Full {
+        /// Where.
+        path: PathBuf,
+        /// Bytes that are left.
+        left: u64,
     },
     /// What lies there is not what was written.
     Damaged {
@@ -27,8 +32,7 @@ pub(super) enum Fault {
 
 impl Fault {
     pub(super) fn io(doing: &str, path: &Path, error: &io::Error) -> Self {
-        let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        Self::Io { path: path.to_owned(), what: format!("cannot {doing}: {error}"), full }
+        Self::Io { path: path.to_owned(), what: format!("cannot {doing}: {error}") }
     }
 
     /// Somebody holds the database.
@@ -44,9 +48,13 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io { path, what, full: false } => write!(f, "{}: {what}", path.display()),
-            Self::Io { path, what, full: true } => {
-                write!(f, "{}: {what}; free some space, or lower max_size in [buffer]", path.display())
+            Self::Io { path, what } => write!(f, "{}: {what}", path.display()),
+            Self::Full { path, left } => {
+                write!(
+                    f,
+                    "{}: the disk is full ({left} bytes left), new records wait in memory: free some space",
+                    path.display()
+                )
             }
             Self::Damaged { path, what } => write!(f, "{}: damaged: {what}", path.display()),
         }

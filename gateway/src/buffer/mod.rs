@@ -196,7 +196,8 @@ impl Buffer {
             state.announce(Status::Void { from: standing.next - void, to: standing.next - 1 });
         }
         let disk = Disk { trouble, bytes: store.as_ref().map_or(0, Store::bytes), commits: 0 };
-        let inner = Inner { state, identity, requests: Default::default(), ended: false, disk };
+        let inner =
+            Inner { state, identity, requests: Default::default(), began_without: store.is_none(), ended: false, disk };
         let shared = Shared::new(inner);
         let mut worker = Worker {
             shared: shared.clone(),
@@ -205,6 +206,7 @@ impl Buffer {
             store,
             last_sync: None,
             retry_at: Instant::now() + Duration::from_secs(5),
+            damage: Vec::new(),
             aged: Instant::now(),
         };
         worker.reserve();
@@ -315,6 +317,8 @@ impl Buffer {
     }
 }
 
+#[cfg(test)]
+mod crash;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

@@ -218,7 +218,7 @@ impl World {
 
     /// In the end every sink has everything that was safe, and nobody waits for anything.
     async fn finish(mut self) {
-        for sink in 0..SINKS.len() {
+        for (sink, name) in SINKS.into_iter().enumerate() {
             for class in Class::ALL {
                 self.take(&Step::Rewind { sink, class }).await;
                 while self.read(sink, class, 50).await > 0 {}
@@ -226,7 +226,7 @@ impl World {
                 let settled = &self.ways[sink][class as usize].settled;
                 let wanted = self.records.iter().filter(|(_, known)| known.class == class && wants(sink, known.at));
                 let missing: Vec<_> = wanted.filter(|(seq, known)| known.safe && !settled.contains(seq)).collect();
-                assert!(missing.is_empty(), "{} has not got {} from {:?}", SINKS[sink], missing.len(), missing[0]);
+                assert!(missing.is_empty(), "{} has not got {} from {:?}", name, missing.len(), missing[0]);
             }
         }
         let buffer = self.buffer.take().unwrap();

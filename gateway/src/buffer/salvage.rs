@@ -25,6 +25,8 @@ pub(super) const QUARANTINE: &str = "quarantine";
 /// What was lost, as far as is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Damage {
+    /// Where.
+    pub(super) name: Name,
     /// First number that may be affected.
     pub(super) from: Seq,
     /// Last number that may be affected.
@@ -55,8 +57,15 @@ fn drop_snapshots(path: &Path) {
     }
 }
 
+/// Rebuilds the generation in `path` if it is one: its owner has found it damaged while using it.
+pub(super) fn repair(dir: &Path, path: &Path, damage: &mut Vec<Damage>) -> bool {
+    let name = path.file_name().and_then(|folder| Name::parse(&folder.to_string_lossy()));
+    let first_time = |name: &Name| damage.iter().all(|known| known.name != *name);
+    name.filter(first_time).is_some_and(|name| rebuild(dir, name, "it cannot be used", damage).is_ok())
+}
+
 /// A new generation in the place of a damaged one, with everything in it that can still be read.
-fn rebuild(dir: &Path, name: Name, what: &str, damage: &mut Vec<Damage>) -> Result<Generation, Fault> {
+pub(super) fn rebuild(dir: &Path, name: Name, what: &str, damage: &mut Vec<Damage>) -> Result<Generation, Fault> {
     let path = name.path(dir);
     let frames = intact_frames(&path.join("db"));
     let runs: Vec<Run> = frames.keys().filter_map(|key| Run::from_key(key)).collect();
@@ -73,7 +82,7 @@ fn rebuild(dir: &Path, name: Name, what: &str, damage: &mut Vec<Damage>) -> Resu
     let broken = folder::exchange(dir, name, draft)?;
     quarantine(dir, name, &broken)?;
     let what = format!("{name} was damaged ({what}): {saved} records were saved from it, the rest is in {QUARANTINE}");
-    damage.push(Damage { from: from.min(to), to, what });
+    damage.push(Damage { name, from: from.min(to), to, what });
     Generation::open(&path)
 }
 

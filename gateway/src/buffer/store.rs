@@ -42,6 +42,9 @@ pub(super) struct Store {
     pub(super) damage: Vec<Damage>,
 }
 
+/// Sled takes half a megabyte at a time, and does not survive being refused.
+const NEEDED: u64 = 2 << 20;
+
 /// So many generations are rewritten together.
 const GROUP: usize = 4;
 
@@ -67,20 +70,35 @@ impl Store {
     /// is an error.
     pub(super) fn open(dir: &Path, max_size: u64) -> Result<(Self, Left), Fault> {
         fs::create_dir_all(dir).map_err(|e| Fault::io("create", dir, &e))?;
-        let lock = lock(dir)?;
         let mut damage = Vec::new();
+        loop {
+            match Self::open_intact(dir, max_size, &mut damage) {
+                Err(Fault::Damaged { path, .. }) if salvage::repair(dir, &path, &mut damage) => {}
+                other => {
+                    return other.map(|(mut store, left)| {
+                        store.damage = damage;
+                        (store, left)
+                    });
+                }
+            }
+        }
+    }
+
+    fn open_intact(dir: &Path, max_size: u64, damage: &mut Vec<Damage>) -> Result<(Self, Left), Fault> {
+        let lock = lock(dir)?;
         let mut sealed = Vec::new();
         for name in folder::tidy(dir)? {
-            sealed.push(inspect(dir, name, &mut damage)?);
+            sealed.push(inspect(dir, name, damage)?);
         }
-        let mut left = last_words(dir, &sealed, &mut damage)?;
-        let (name, active) = reopen_newest(dir, &mut sealed, &mut damage)?;
+        let mut left = last_words(dir, &sealed, damage)?;
+        let (name, active) = reopen_newest(dir, &mut sealed, damage)?;
         let extents = sealed.iter().map(|s| s.contents).chain([active.contents()]).flatten();
         let last = extents.map(|extent| extent.last).max().unwrap_or(0);
         left.standing.next = left.standing.next.max(last + 1);
         let identity = known_identity(dir, left.standing.next)?;
         let (ledger, full) = (left.ledger.clone(), (max_size / 16).clamp(SMALLEST, LARGEST));
         let (dir, open) = (dir.to_owned(), None);
+        let damage = Vec::new();
         Ok((Self { dir, _lock: lock, identity, sealed, name, active, open, ledger, full, damage }, left))
     }
 
@@ -99,6 +117,10 @@ impl Store {
         standing: &Standing,
         ledger: Option<Vec<u8>>,
     ) -> Result<(), Fault> {
+        let left = self.available();
+        if left < NEEDED {
+            return Err(Fault::Full { path: self.dir.clone(), left });
+        }
         if self.active.bytes() >= self.full {
             self.rotate()?;
             self.ledger = ledger.or(self.ledger.take());
@@ -137,15 +159,15 @@ impl Store {
         Ok(&self.open.insert((name, open)).1)
     }
 
-    /// What is found damaged now is not what the note promised.
+    /// What is found now may be less than the note promised: sled takes a cut-off file for a crash and says nothing.
     fn open_anew(&mut self, name: Name) -> Result<Generation, Fault> {
-        let before = self.damage.len();
-        let open = salvage::open(&self.dir, name, &mut self.damage)?;
-        if self.damage.len() > before
-            && let Some(sealed) = self.sealed.iter_mut().find(|s| s.name == name)
-        {
-            sealed.contents = open.contents();
+        let mut open = salvage::open(&self.dir, name, &mut self.damage)?;
+        let Some(sealed) = self.sealed.iter_mut().find(|s| s.name == name) else { return Ok(open) };
+        if open.contents() != sealed.contents && self.damage.iter().all(|damage| damage.name != name) {
+            drop(open);
+            open = salvage::rebuild(&self.dir, name, "records are missing", &mut self.damage)?;
         }
+        sealed.contents = open.contents();
         Ok(open)
     }
 

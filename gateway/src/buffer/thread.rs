@@ -5,12 +5,13 @@ use super::fault::Fault;
 use super::identity::{Identity, RESERVED, new_epoch};
 use super::page::{Found, Page};
 use super::room;
-use super::salvage::Damage;
+use super::salvage::{self, Damage};
 use super::state::{Commit, State};
 use super::store::{Left, Store};
 use super::{Class, Config};
 use crate::record::{Seq, Status};
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -63,6 +64,8 @@ pub(super) struct Inner {
     pub(super) identity: Identity,
     /// What the thread should do.
     pub(super) requests: VecDeque<Request>,
+    /// This process started without a store and has not found one yet.
+    pub(super) began_without: bool,
     /// No more appends.
     pub(super) ended: bool,
     /// Figures about the disk.
@@ -74,16 +77,15 @@ impl Inner {
     /// without it: then what it holds comes first.
     fn adopt(&mut self, store: &mut Store, left: &Left) -> Result<(), String> {
         let (ours, theirs) = (self.identity.epochs.first(), left.standing.next);
-        let began_without = self.identity.reserved == Seq::MAX;
-        if began_without && ours.is_some_and(|(from, _)| *from < theirs) {
+        if self.began_without && ours.is_some_and(|(from, _)| *from < theirs) {
             return Err("a store with later numbers has come back: restart weir to use it".into());
         }
-        if began_without && theirs > 1 {
+        if self.began_without && theirs > 1 {
             let known = store.identity.epochs.iter().chain(&self.identity.epochs);
             self.identity.epochs = known.cloned().collect();
             self.state.join(&left.standing);
         }
-        self.identity.reserved = self.state.next;
+        self.began_without = false;
         store.identity = self.identity.clone();
         self.state.disk_has(Class::ALL.map(|class| store.last(class)));
         Ok(())
@@ -138,6 +140,8 @@ pub(super) struct Worker {
     pub(super) store: Option<Store>,
     pub(super) last_sync: Option<Instant>,
     pub(super) retry_at: Instant,
+    /// What was found damaged while there was no store.
+    pub(super) damage: Vec<Damage>,
     /// When sinks that are no longer configured were last made older.
     pub(super) aged: Instant,
 }
@@ -151,8 +155,15 @@ enum Job {
 }
 
 impl Worker {
-    /// Works until the buffer is closed or every handle is gone.
+    /// Works until the buffer is closed or every handle is gone. A panic (sled has some) costs the database, not the thread.
     pub(super) fn run(mut self) {
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work())) {
+            let what = panic.downcast_ref::<&str>().copied().unwrap_or("the buffer's thread panicked");
+            self.give_up(&Fault::damaged(&self.dir, what));
+        }
+    }
+
+    fn work(&mut self) {
         loop {
             match self.next_job() {
                 Job::Commit => self.commit(false),
@@ -208,6 +219,9 @@ impl Worker {
 
     fn commit(&mut self, all: bool) {
         self.age();
+        if self.store.is_none() {
+            return;
+        }
         let Some(commit) = self.shared.lock().state.begin_commit(all) else { return };
         let result = self.write(&commit);
         let now = Instant::now();
@@ -217,15 +231,26 @@ impl Worker {
             Ok(()) => {
                 inner.state.finish_commit(commit.upto);
                 inner.disk.commits += 1;
+                inner.disk.trouble = None;
                 drop(inner);
                 self.make_room();
             }
             Err(fault) => {
                 inner.state.fail_commit(commit, now);
                 drop(inner);
-                self.give_up(&fault);
+                self.cannot_commit(&fault);
             }
         }
+    }
+
+    /// A full disk was noticed before it could do harm: then the database is still good, and room may be made.
+    fn cannot_commit(&mut self, fault: &Fault) {
+        if !matches!(fault, Fault::Full { .. }) {
+            return self.give_up(fault);
+        }
+        tracing::warn!("{fault}");
+        self.shared.lock().disk.trouble = Some(fault.to_string());
+        self.make_room();
     }
 
     /// Steps towards having room; a request that waits comes between them.
@@ -311,9 +336,11 @@ impl Worker {
     /// A database that has failed once is of no more use: it is closed and opened again later.
     fn give_up(&mut self, fault: &Fault) {
         tracing::error!("the buffer goes on in memory only: {fault}");
-        drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(self.store.take()))));
+        drop(catch_unwind(AssertUnwindSafe(|| drop(self.store.take()))));
         self.store = None;
-        self.retry_at = Instant::now() + RETRY;
+        let is_rebuilt =
+            matches!(fault, Fault::Damaged { path, .. } if salvage::repair(&self.dir, path, &mut self.damage));
+        self.retry_at = Instant::now() + if is_rebuilt { Duration::ZERO } else { RETRY };
         self.shared.lock().disk.trouble = Some(fault.to_string());
     }
 
@@ -339,6 +366,7 @@ impl Worker {
         drop(inner);
         self.store = Some(store);
         self.reserve();
+        self.report_damage();
         self.reconcile();
     }
 
@@ -356,8 +384,12 @@ impl Worker {
 
     /// Tells what was found damaged, and counts what was lost by it.
     pub(super) fn report_damage(&mut self) {
-        let Some(store) = self.store.as_mut().filter(|store| !store.damage.is_empty()) else { return };
-        for Damage { from, to, what } in store.damage.drain(..) {
+        let Some(store) = &mut self.store else { return };
+        let found: Vec<Damage> = self.damage.drain(..).chain(store.damage.drain(..)).collect();
+        if found.is_empty() {
+            return;
+        }
+        for Damage { from, to, what, .. } in found {
             tracing::warn!("{what}");
             self.shared.lock().state.announce(Status::Damaged { from, to, what: what.into() });
         }
