@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
 
 mod alarms;
+mod chaos;
 mod configs;
 mod recovery;
+mod replay;
 mod servers;
 mod service;

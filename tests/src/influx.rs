@@ -37,37 +37,60 @@ fn rows(series: &Value) -> Vec<Row> {
         .collect()
 }
 
-/// One field of one point: sensor, channel, time in milliseconds (a window's: its start).
-pub type Point = (String, String, i64);
+/// Sensor, channel, time in milliseconds (a window's: its start), and the last six digits of the number of records of
+/// which one instant may bring several: events, full-rate readings around them and windows cut short.
+pub type Point = (String, String, i64, u64);
+
+/// What a point says of itself in its tag `kind`: the record's kind, or `context` for readings around an event.
+pub const KINDS: [&str; 4] = ["sample", "context", "summary", "event"];
 
 /// The points of `kind` in the measurement `sensor_readings`. Panics when one channel has two within a millisecond:
-/// sensors of these tests are slower, so that is one reading with two stamps.
+/// sensors of these tests are slower, so that is one record with two stamps.
 #[must_use]
 pub fn points(port: u16, database: &str, kind: &str) -> BTreeSet<Point> {
     let rows = query(port, database, &format!("SELECT * FROM sensor_readings WHERE kind = '{kind}'"));
     let mut points = BTreeSet::new();
-    for point in rows.iter().flat_map(|row| fields(row, kind)) {
+    for point in rows.iter().flat_map(|row| points_of(row, kind)) {
         assert!(!points.contains(&point), "{point:?} is there twice");
         points.insert(point);
     }
     points
 }
 
-/// The points that `records` of `kind` become.
+/// The points that `records` become, as far as they are of `kind`.
 #[must_use]
 pub fn expected(records: &[Record], kind: &str) -> BTreeSet<Point> {
-    let records = records.iter().filter(|record| record.is(kind));
-    records.map(|r| (r.text("sensor").to_owned(), r.text("channel").to_owned(), r.time().as_millisecond())).collect()
+    records.iter().filter(|record| kind_of(record) == kind).map(point_of).collect()
 }
 
-/// A sample's field is called like the channel; of a summary's fields, one stands for all.
-fn fields(row: &Row, kind: &str) -> Vec<Point> {
-    let suffix = if kind == "summary" { "_count" } else { "" };
+fn kind_of(record: &Record) -> &str {
+    if record.is("sample") && !record.0["id"].is_null() { "context" } else { record.text("kind") }
+}
+
+fn point_of(record: &Record) -> Point {
+    let numbered = kind_of(record) != "sample" && (!record.is("summary") || record.0["partial"] == true);
+    let number = if numbered { record.id().2 % 1_000_000 } else { 0 };
+    (record.text("sensor").to_owned(), record.text("channel").to_owned(), record.time().as_millisecond(), number)
+}
+
+/// Channels of one sensor share a row; one of the fields that each of them has stands for all of its fields.
+fn points_of(row: &Row, kind: &str) -> Vec<Point> {
     let sensor = row["sensor_id"].as_str().expect("every point has a sensor");
-    let millisecond = row["time"].as_i64().expect("times are asked for as numbers").div_euclid(1_000_000);
-    let numbers = row.iter().filter(|(name, value)| *name != "time" && value.is_number());
-    let channels = numbers.filter_map(|(name, _)| name.strip_suffix(suffix));
-    channels.map(|channel| (sensor.to_owned(), channel.to_owned(), millisecond)).collect()
+    let time = row["time"].as_i64().expect("times are asked for as numbers");
+    let numbered = kind != "sample" && (kind != "summary" || row.get("part").is_some_and(|part| part == "cut"));
+    let number = if numbered { time.rem_euclid(1_000_000).unsigned_abs() } else { 0 };
+    let filled = row.iter().filter(|(_, value)| !value.is_null());
+    let channels = filled.filter_map(|(field, value)| channel_of(field, value, kind));
+    channels.map(|channel| (sensor.to_owned(), channel.to_owned(), time.div_euclid(1_000_000), number)).collect()
+}
+
+fn channel_of<'a>(field: &'a str, value: &Value, kind: &str) -> Option<&'a str> {
+    match kind {
+        "summary" => field.strip_suffix("_count"),
+        "event" => field.strip_suffix("_event"),
+        _ if !value.is_number() || field == "time" || field.ends_with("_bound") => None,
+        _ => Some(field),
+    }
 }
 
 /// HTTP/1.0, so that the answer is neither chunked nor kept alive.
