@@ -29,9 +29,12 @@ pub mod sink;
 pub mod cli;
 pub mod status;
 
+mod broker;
 mod hold;
 mod notices;
+mod secret;
 mod sys;
+mod tls;
 
 #[cfg(test)]
 mod tidy;

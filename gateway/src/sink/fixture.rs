@@ -129,7 +129,7 @@ pub(super) fn an_hour() -> Vec<Outgoing> {
 }
 
 /// The address of a real server, or a loud skip of the test `name` (see tests/README.md).
-pub(super) fn server(variable: &str, name: &str) -> Option<String> {
+pub(crate) fn server(variable: &str, name: &str) -> Option<String> {
     let address = std::env::var(variable).ok();
     if address.is_none() {
         let line = format!("{name}: {variable} is not set");
@@ -144,6 +144,6 @@ pub(super) fn server(variable: &str, name: &str) -> Option<String> {
 }
 
 /// A name that no other test uses on the shared servers.
-pub(super) fn unique(name: &str) -> String {
+pub(crate) fn unique(name: &str) -> String {
     format!("{name}-{}-{:x}", std::process::id(), crate::sys::random() as u32)
 }

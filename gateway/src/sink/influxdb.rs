@@ -26,10 +26,10 @@ mod reply;
 #[cfg(test)]
 mod tests;
 
-use super::secret::Secret;
 use super::{Entry, Limits, Outcome, Outgoing, Sending, Sink, Then};
 use crate::identity::Gateway;
 use crate::record::{Channel, Seq};
+use crate::secret::Secret;
 use crate::section::Section;
 use config::{Config, Login};
 use flate2::Compression;

@@ -34,11 +34,12 @@
 #[cfg(test)]
 mod tests;
 
-use super::secret::Secret;
-use super::{Entry, Limits, Outcome, Outgoing, Sending, Sink, Then, tls, wire};
+use super::{Entry, Limits, Outcome, Outgoing, Sending, Sink, Then, wire};
 use crate::identity::Gateway;
 use crate::record::{Kind, Nanos};
+use crate::secret::Secret;
 use crate::section::{Section, Span};
+use crate::tls;
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;

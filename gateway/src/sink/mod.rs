@@ -6,13 +6,11 @@
 
 pub mod file;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod influxdb;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod mqtt;
-mod secret;
-mod tls;
 pub mod wire;
 
 pub use crate::buffer::Limits;

@@ -28,16 +28,14 @@ mod session;
 mod tests;
 mod topic;
 
-use super::secret::{self, Secret};
-use super::{Entry, Limits, Outcome, Outgoing, Sending, Sink, tls, wire};
+use super::{Entry, Limits, Outcome, Outgoing, Sending, Sink, wire};
+use crate::broker::Broker;
 use crate::identity::Gateway;
-use crate::section::{Section, Span};
+use crate::section::Section;
 use connection::Request;
-use reqwest::Url;
 use rumqttc::v5::MqttOptions;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::LastWill;
-use rumqttc::{TlsConfiguration, Transport};
 use session::{Job, Message};
 use std::future::Future;
 use std::pin::Pin;
@@ -58,95 +56,28 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// `[sink.NAME]` with `kind = "mqtt"`.
 #[derive(Debug, Clone)]
 struct Config {
-    host: String,
-    port: u16,
-    tls: Option<tls::Files>,
-    username: Option<String>,
-    password: Option<Secret>,
-    client_id: String,
+    broker: Broker,
     topic: Template,
-    keep_alive: Duration,
     inflight: u16,
 }
 
 impl Config {
     fn read(section: &mut Section<'_, '_>, gateway: &Gateway) -> Option<Self> {
-        let address = read_url(section);
-        let tls = tls::Files::take(section);
-        let username = section.take("username");
-        let password = Secret::take(section, "password_file", "password_env");
-        let client_id = section.take("client_id").unwrap_or_else(|| format!("weir-{}-{}", gateway.id, section.key()));
+        let broker = Broker::read(section, format!("weir-{}-{}", gateway.id, section.key()));
         let topic = read_topic(section);
-        let keep_alive =
-            section.take_checked("keep_alive", "must be 5s to 10m", |s: &Span| (5..=600).contains(&s.0.as_secs()));
         let inflight = section.take_checked("inflight", "must be 1 to 1000", |n: &u16| (1..=1000).contains(n));
-        let (host, port, secure) = address?;
-        if !secure && !tls.is_empty() {
-            let help = Some("write mqtts:// in `url`, or take ca_file, cert_file and key_file out".into());
-            section.report(
-                section.place(),
-                "certificates are of no use without TLS",
-                "`url` begins with mqtt://",
-                help,
-            );
-        }
-        Some(Self {
-            host,
-            port,
-            tls: secure.then_some(tls),
-            username,
-            password,
-            client_id,
-            topic: topic?,
-            keep_alive: keep_alive.map_or(Duration::from_secs(15), |s| s.0),
-            inflight: inflight.unwrap_or(64),
-        })
+        Some(Self { broker: broker?, topic: topic?, inflight: inflight.unwrap_or(64) })
     }
 
-    /// Everything for one connection; secrets and certificates are read anew.
+    /// Everything for one connection.
     fn options(&self, statuses: &Statuses) -> Result<MqttOptions, String> {
-        let mut options = MqttOptions::new(&self.client_id, &self.host, self.port);
+        let mut options = self.broker.options()?;
         options
-            .set_keep_alive(self.keep_alive)
-            .set_clean_start(true)
             .set_max_packet_size(Some(LARGEST_INCOMING))
             .set_outgoing_inflight_upper_limit(self.inflight)
             .set_last_will(LastWill::new(&statuses.topic, statuses.offline(), QoS::AtLeastOnce, true, None));
-        if let Some(files) = &self.tls {
-            let config = Arc::new(files.client_config()?);
-            options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(config)));
-        }
-        if let Some(username) = &self.username {
-            let password = self.password.as_ref().map(Secret::read).transpose()?;
-            options.set_credentials(username, password.unwrap_or_default());
-        }
         Ok(options)
     }
-}
-
-/// Host, port, and whether it is to be TLS.
-fn read_url(section: &mut Section<'_, '_>) -> Option<(String, u16, bool)> {
-    const EXAMPLE: &str = "\"mqtt://127.0.0.1:1883\"";
-    if !section.has("url") {
-        section.require::<String>("url", EXAMPLE);
-        return None;
-    }
-    let text = section.take_spanned::<String>("url")?;
-    let parsed = Url::parse(text.get_ref()).ok();
-    let secure = parsed.as_ref().map(Url::scheme).and_then(|scheme| match scheme {
-        "mqtt" => Some(false),
-        "mqtts" => Some(true),
-        _ => None,
-    });
-    let host = parsed.as_ref().and_then(Url::host_str).map(|h| h.trim_matches(['[', ']']).to_owned());
-    let (Some(secure), Some(host)) = (secure, host.filter(|h| !h.is_empty())) else {
-        let message = format!("`url` in [{}] is not the address of an MQTT broker", section.name());
-        section.report(text.span(), message, "not of the form mqtt://HOST:PORT or mqtts://HOST:PORT", None);
-        return None;
-    };
-    let url = parsed?;
-    secret::refuse_in_url(section, text.span(), &url);
-    Some((host, url.port().unwrap_or(if secure { 8883 } else { 1883 }), secure))
 }
 
 fn read_topic(section: &mut Section<'_, '_>) -> Option<Template> {

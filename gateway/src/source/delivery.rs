@@ -71,7 +71,7 @@ impl Delivery {
 fn declared(found: &Found<'_>) -> Declared {
     let quantity = found.value.as_ref().map_or(Quantity::Gauge, quantity_of);
     let guessed = || Declared { quantity, ..Declared::gauge(&*found.name, "") };
-    found.declared.cloned().unwrap_or_else(guessed)
+    Declared { name: found.name.as_ref().into(), ..found.declared.cloned().unwrap_or_else(guessed) }
 }
 
 fn quantity_of(value: &Measured) -> Quantity {

@@ -65,6 +65,11 @@ impl Extract {
         Some(Self { channels: keys.into_iter().map(|key| key.declared).collect(), form })
     }
 
+    /// Whether a text is one value and nothing else.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.form, Form::Plain)
+    }
+
     /// Finds the values in `text`; an error says why the text as a whole means nothing.
     pub(super) fn find<'t>(&'t self, text: &'t str) -> Result<Vec<Found<'t>>, String> {
         match &self.form {

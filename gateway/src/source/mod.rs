@@ -12,6 +12,7 @@ mod grid;
 mod host;
 mod i2c;
 mod life;
+mod mqtt;
 mod plan;
 mod poll;
 mod pty;
@@ -219,7 +220,7 @@ type Alone = fn(Draft<'_, '_>) -> Option<Box<dyn Source>>;
 pub const BUSES: &[BusKind] = &[i2c::KIND, sim::KIND, serial::KIND, sim_serial::KIND];
 
 /// Every driver that is not a device, in the order in which help and documentation list them.
-pub const TABLE: &[Entry] = &[stream::ENTRY, host::ENTRY, csv::ENTRY];
+pub const TABLE: &[Entry] = &[stream::ENTRY, mqtt::ENTRY, host::ENTRY, csv::ENTRY];
 
 /// Something that delivers readings of one or more sensors until it is told to stop: a bus with its sensors, a file,
 /// a subscription. It opens what it needs by itself, again and again if need be: Weir starts with everything absent.

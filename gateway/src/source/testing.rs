@@ -154,6 +154,11 @@ impl Bench {
         self.arrivals.iter().map(of).sum()
     }
 
+    /// Does something beside the sources.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(work);
+    }
+
     fn is(&self, channel: crate::registry::ChannelIndex, name: &str) -> bool {
         self.registry.channel(channel).is_some_and(|known| known.channel.to_string() == name)
     }

@@ -1,9 +1,9 @@
 //! The keys of `[sink.NAME]` with `kind = "influxdb"`, as the head of `influxdb.rs` shows them.
 
 use crate::record::Kind;
+use crate::secret::{self, Secret};
 use crate::section::{Section, Span};
-use crate::sink::secret::{self, Secret};
-use crate::sink::tls;
+use crate::tls;
 use reqwest::Url;
 use std::collections::BTreeMap;
 use std::time::Duration;

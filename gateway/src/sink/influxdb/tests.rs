@@ -7,7 +7,7 @@ use crate::sink::fixture::{
     self, AN_HOUR_OF_READINGS, MORNING, an_hour, anomaly, boiler, channel, gauge, minute, record, samples, server,
     unique,
 };
-use crate::sink::tls;
+use crate::tls;
 use influxdb_line_protocol::{FieldValue, parse_lines};
 use proptest::prelude::*;
 use std::sync::Arc;

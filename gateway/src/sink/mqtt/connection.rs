@@ -5,8 +5,8 @@
 //! the only place from which anything is sent again.
 
 use super::session::{Goodbye, Job, Session};
-use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode};
-use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError};
+use crate::broker::explain;
+use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
 use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -112,59 +112,4 @@ async fn next_event(
             return Err(End::Closed);
         }
     }
-}
-
-/// A connection's end in words that a technician can act on.
-fn explain(error: &ConnectionError, client_id: &str) -> String {
-    match error {
-        ConnectionError::Io(error) => format!("the broker cannot be reached: {error}; is it running, is `url` right?"),
-        ConnectionError::Timeout(_) => {
-            "the broker does not answer; is `url` right, does a firewall stand between?".into()
-        }
-        ConnectionError::Tls(error) => {
-            format!("no TLS connection to the broker: {error}; look at ca_file, cert_file and key_file")
-        }
-        ConnectionError::ConnectionRefused(code) => refused(*code),
-        ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, reason_string }) => {
-            let said = reason_string.as_deref().unwrap_or_default();
-            disconnected(*reason_code, said, client_id)
-        }
-        ConnectionError::MqttState(StateError::AwaitPingResp) => "the broker has stopped answering".into(),
-        ConnectionError::MqttState(StateError::ConnectionAborted) => {
-            "the broker closed the connection; its log says why (a certificate it does not trust, a limit)".into()
-        }
-        other => broken(&other.to_string()),
-    }
-}
-
-/// TLS 1.3 refuses a client's certificate only after the handshake: the alert arrives as a broken connection.
-fn broken(error: &str) -> String {
-    let remedy = if error.contains("fatal alert") { "; does the broker trust our cert_file?" } else { "" };
-    format!("the connection to the broker broke: {error}{remedy}")
-}
-
-fn refused(code: ConnectReturnCode) -> String {
-    let remedy = match code {
-        ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => {
-            "check `username` and `password_file`"
-        }
-        ConnectReturnCode::ClientIdentifierNotValid | ConnectReturnCode::BadClientId => "set another `client_id`",
-        ConnectReturnCode::UnsupportedProtocolVersion | ConnectReturnCode::RefusedProtocolVersion => {
-            "the broker must speak MQTT 5"
-        }
-        ConnectReturnCode::Banned => "the broker has banned this client",
-        _ => "look into the broker's log",
-    };
-    format!("the broker refuses the connection ({code:?}): {remedy}")
-}
-
-fn disconnected(code: DisconnectReasonCode, said: &str, client_id: &str) -> String {
-    let remedy = match code {
-        DisconnectReasonCode::SessionTakenOver => {
-            format!("another client uses the client id {client_id}: give each gateway its own `id`")
-        }
-        DisconnectReasonCode::PacketTooLarge => "a record is larger than the broker allows".into(),
-        _ => "look into the broker's log".into(),
-    };
-    format!("the broker ended the connection ({code:?}) {said}: {remedy}")
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::sink::fixture::{self, anomaly, boiler, record, samples, server, unique};
 use crate::sink::{Lane, Then};
 use bytes::BytesMut;
+use reqwest::Url;
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, ConnAckProperties, ConnectReturnCode, Filter, Packet, PubAck, PubAckReason, Publish,
 };
@@ -416,14 +417,8 @@ async fn the_broker_keeps_what_the_gateway_is() {
     let Some(url) = server("WEIR_TEST_MQTT", "the_broker_keeps_what_the_gateway_is") else { return };
     let gateway = Gateway { id: unique("gw").into(), ..fixture::gateway() };
     let config = Config {
-        host: "127.0.0.1".into(),
-        port: Url::parse(&url).unwrap().port().unwrap(),
-        tls: None,
-        username: None,
-        password: None,
-        client_id: gateway.id.to_string(),
+        broker: Broker::local(Url::parse(&url).unwrap().port().unwrap(), &gateway.id),
         topic: Template::parse("weir/{gateway}/x").unwrap(),
-        keep_alive: Duration::from_secs(5),
         inflight: 10,
     };
     let statuses = Statuses { topic: format!("weir/{}/status", gateway.id), gateway: gateway.id.clone() };

@@ -15,7 +15,7 @@ const LIMIT: u64 = 16 << 10;
 
 /// Where a secret is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Secret {
+pub(crate) enum Secret {
     /// In a file; a relative name first means one of systemd's credentials (`LoadCredential=`).
     File(PathBuf),
     /// In an environment variable.
@@ -24,7 +24,7 @@ pub(super) enum Secret {
 
 impl Secret {
     /// Takes `…_file` or `…_env` out of a section.
-    pub(super) fn take(section: &mut Section<'_, '_>, file: &'static str, variable: &'static str) -> Option<Self> {
+    pub(crate) fn take(section: &mut Section<'_, '_>, file: &'static str, variable: &'static str) -> Option<Self> {
         let path = section.take::<PathBuf>(file).map(Self::File);
         let place = section.take_spanned::<String>(variable);
         match (path, place) {
@@ -38,7 +38,7 @@ impl Secret {
     }
 
     /// The secret itself, without the line feed that editors leave; or why it cannot be had.
-    pub(super) fn read(&self) -> Result<String, String> {
+    pub(crate) fn read(&self) -> Result<String, String> {
         match self {
             Self::File(path) => read_file(&resolve(path)),
             Self::Variable(name) => std::env::var(name).map_err(|e| format!("environment variable {name}: {e}")),
@@ -61,7 +61,7 @@ fn read_file(path: &Path) -> Result<String, String> {
 }
 
 /// Reports a user or password inside an address: it would show up in logs.
-pub(super) fn refuse_in_url(section: &Section<'_, '_>, place: Range<usize>, url: &Url) {
+pub(crate) fn refuse_in_url(section: &Section<'_, '_>, place: Range<usize>, url: &Url) {
     if !url.username().is_empty() || url.password().is_some() {
         let help = Some("use `username` and `password_file`".into());
         section.report(place, "a password in `url` would show up in logs", "user or password in `url`", help);
@@ -69,7 +69,7 @@ pub(super) fn refuse_in_url(section: &Section<'_, '_>, place: Range<usize>, url:
 }
 
 /// Why a file with a secret, certificate or key cannot be read, and what to do.
-pub(super) fn unreadable(path: &Path, error: &io::Error) -> String {
+pub(crate) fn unreadable(path: &Path, error: &io::Error) -> String {
     let remedy = match error.kind() {
         io::ErrorKind::NotFound => "is the name right?",
         io::ErrorKind::PermissionDenied => "the user that runs weir must be allowed to read it",

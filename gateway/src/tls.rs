@@ -3,7 +3,7 @@
 //! Certificates are read anew for every connection, so that renewed ones need no restart. There is no switch to turn
 //! the verification off. (Kafka brings its own TLS, but takes the same three keys.)
 
-use super::secret::unreadable;
+use crate::secret::unreadable;
 use crate::section::Section;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -13,16 +13,16 @@ use std::sync::Arc;
 
 /// `ca_file`, `cert_file`, `key_file`: all PEM.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Files {
+pub(crate) struct Files {
     /// Whom to trust, instead of the system's authorities.
-    pub(super) ca: Option<PathBuf>,
+    pub(crate) ca: Option<PathBuf>,
     /// Our certificate (with its chain) and its key.
-    pub(super) identity: Option<(PathBuf, PathBuf)>,
+    pub(crate) identity: Option<(PathBuf, PathBuf)>,
 }
 
 impl Files {
     /// Takes the three keys; a certificate without its key, or the reverse, is reported.
-    pub(super) fn take(section: &mut Section<'_, '_>) -> Self {
+    pub(crate) fn take(section: &mut Section<'_, '_>) -> Self {
         let ca = section.take("ca_file");
         let cert = section.take_spanned::<PathBuf>("cert_file");
         let key = section.take_spanned::<PathBuf>("key_file");
@@ -40,12 +40,12 @@ impl Files {
     }
 
     /// Whether any of the three was given.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.ca.is_none() && self.identity.is_none()
     }
 
     /// What rustls needs to connect; or what is wrong with which file.
-    pub(super) fn client_config(&self) -> Result<ClientConfig, String> {
+    pub(crate) fn client_config(&self) -> Result<ClientConfig, String> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
