@@ -5,6 +5,7 @@ use std::time::Duration;
 use weir_tests::gateway::{Gateway, sink};
 use weir_tests::mqtt::Subscriber;
 use weir_tests::record::Record;
+use weir_tests::serial::Device;
 use weir_tests::server::{Kind, Server};
 use weir_tests::wait;
 
@@ -64,6 +65,65 @@ path = "{folder}/out"
     assert_eq!(of("loose"), 0, "nothing is made up for a device that is away");
     assert!(of("firm") > 30, "only {} samples of the other sensor meanwhile", of("firm"));
     assert_eq!(fault(&records, "firm", "opened"), None);
+}
+
+#[test]
+fn a_serial_port_that_is_unplugged_is_read_again_when_it_is_back() {
+    let mut gateway = Gateway::new(
+        r#"
+[gateway]
+id = "bench"
+state = "{folder}/state"
+[clock]
+hold = "0s"
+[filter]
+report = "every"
+
+[bus.line]
+kind = "serial"
+device = "{folder}/port"
+[sensor.scale]
+driver = "text"
+bus = "line"
+match = 'W=(?<weight>[0-9.]+)'
+
+[bus.bench]
+kind = "sim"
+[sensor.firm]
+driver = "sht3x"
+bus = "bench"
+address = 0x44
+every = "50ms"
+
+[sink.local]
+kind = "file"
+path = "{folder}/out"
+"#,
+    );
+    let port = gateway.folder().join("port");
+    let mut device = Device::plug_in(port.clone());
+    gateway.run();
+    say_until_read(&mut gateway, &mut device, 21.5);
+    drop(device);
+    let opened = wait::until("the fault's begin", SOON, || fault(&gateway.file_records(), "scale", "opened"));
+    let mut device = Device::plug_in(port);
+    say_until_read(&mut gateway, &mut device, 22.5);
+    let closed = wait::until("the fault's end", SOON, || fault(&gateway.file_records(), "scale", "closed"));
+    assert!(gateway.terminate().success());
+
+    let records = gateway.file_records();
+    let meanwhile = |record: &&Record| record.time() > opened.time() && record.time() < closed.time();
+    assert!(records.iter().filter(meanwhile).any(|record| is_sample(record, "firm")), "the other sensor went on");
+    assert_eq!(fault(&records, "firm", "opened"), None);
+}
+
+/// Says the weight again and again, as a scale does, until the gateway has sent it on.
+fn say_until_read(gateway: &mut Gateway, device: &mut Device, weight: f64) {
+    wait::until(&format!("the weight {weight}"), SOON, || {
+        gateway.assert_running();
+        device.say(&format!("W={weight}"));
+        gateway.file_records().iter().any(|r| is_sample(r, "scale") && r.0["value"] == weight).then_some(())
+    });
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub mod port;
 pub mod proxy;
 pub mod record;
 pub mod recording;
+pub mod serial;
 pub mod server;
 pub mod wait;
 
