@@ -121,8 +121,11 @@ pub(crate) fn explain(error: &ConnectionError, client_id: &str) -> String {
 
 /// TLS 1.3 refuses a client's certificate only after the handshake: the alert arrives as a broken connection.
 fn broken(error: &str) -> String {
-    let remedy = if error.contains("fatal alert") { "; does the broker trust our cert_file?" } else { "" };
-    format!("the connection to the broker broke: {error}{remedy}")
+    let remedy = match error.contains("fatal alert") {
+        true => "does the broker trust our cert_file?",
+        false => "if it does so again and again, the broker's log says why (a topic that its ACL denies, a limit)",
+    };
+    format!("the connection to the broker broke: {error}; {remedy}")
 }
 
 fn refused(code: ConnectReturnCode) -> String {

@@ -31,21 +31,19 @@
 //! | `linger = "10s"` (default) | 13.2 |
 //! | `linger = "1s"` | 23.1 |
 
+mod config;
 #[cfg(test)]
 mod tests;
 
 use super::{Entry, Limits, Outcome, Outgoing, Sending, Sink, Then, wire};
 use crate::identity::Gateway;
-use crate::record::{Kind, Nanos};
-use crate::secret::Secret;
-use crate::section::{Section, Span};
-use crate::tls;
-use rdkafka::ClientConfig;
+use crate::record::Nanos;
+use crate::section::Section;
+use config::Config;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::future_producer::{DeliveryFuture, FutureProducer, FutureRecord};
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -54,143 +52,6 @@ pub(super) const ENTRY: Entry = Entry { name: "kafka", summary: "Apache Kafka, i
 
 /// How long to wait for room in librdkafka's queue.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(10);
-
-/// `[sink.NAME]` with `kind = "kafka"`.
-struct Config {
-    brokers: Vec<String>,
-    topics: Topics,
-    client_id: String,
-    tls: Option<tls::Files>,
-    login: Option<(String, Option<Secret>, &'static str)>,
-    linger: Duration,
-    timeout: Duration,
-}
-
-struct Topics {
-    default: String,
-    by_kind: BTreeMap<Kind, String>,
-}
-
-impl Config {
-    fn read(section: &mut Section<'_, '_>, gateway: &Gateway) -> Option<Self> {
-        let brokers = read_brokers(section);
-        let topics = Topics::read(section);
-        let files = tls::Files::take(section);
-        let use_tls = section.take("tls").unwrap_or(!files.is_empty());
-        if !use_tls && !files.is_empty() {
-            section.report(section.place(), "certificates are of no use without TLS", "`tls` is false", None);
-        }
-        let mechanisms = ["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"].map(|word| (word, word));
-        let mechanism = section.take_word("mechanism", &mechanisms).unwrap_or("SCRAM-SHA-256");
-        let username = section.take::<String>("username");
-        let password = Secret::take(section, "password_file", "password_env");
-        let linger = section.take_checked("linger", "must be at most 10m", |s: &Span| s.0.as_secs() <= 600);
-        let timeout =
-            section.take_checked("timeout", "must be 5s to 5m", |s: &Span| (5..=300).contains(&s.0.as_secs()));
-        Some(Self {
-            brokers: brokers?,
-            topics: topics?,
-            client_id: format!("weir-{}-{}", gateway.id, section.key()),
-            tls: use_tls.then_some(files),
-            login: username.map(|name| (name, password, mechanism)),
-            linger: linger.map_or(Duration::from_secs(10), |s| s.0),
-            timeout: timeout.map_or(Duration::from_secs(30), |s| s.0),
-        })
-    }
-
-    /// librdkafka's configuration; the password is read anew.
-    fn client(&self) -> Result<ClientConfig, String> {
-        let mut client = ClientConfig::new();
-        client
-            .set("bootstrap.servers", self.brokers.join(","))
-            .set("client.id", &self.client_id)
-            .set("acks", "all")
-            .set("enable.idempotence", "true")
-            .set("compression.codec", "lz4")
-            // The slowest and smallest: a gateway has few records and a metered link.
-            .set("compression.level", "12")
-            .set("linger.ms", "5")
-            .set("batch.size", "16384")
-            .set("queue.buffering.max.kbytes", "4096")
-            .set("partitioner", "murmur2_random")
-            .set("message.timeout.ms", self.timeout.as_millis().to_string())
-            .set("reconnect.backoff.max.ms", "2000")
-            .set("socket.keepalive.enable", "true")
-            .set("log.connection.close", "false");
-        let (tls, sasl) = (self.tls.is_some(), self.login.is_some());
-        let protocol = match (tls, sasl) {
-            (false, false) => "plaintext",
-            (true, false) => "ssl",
-            (false, true) => "sasl_plaintext",
-            (true, true) => "sasl_ssl",
-        };
-        client.set("security.protocol", protocol);
-        if let Some(files) = &self.tls {
-            set_tls(&mut client, files);
-        }
-        if let Some((name, password, mechanism)) = &self.login {
-            let password = password.as_ref().map(Secret::read).transpose()?.unwrap_or_default();
-            client.set("sasl.mechanism", *mechanism).set("sasl.username", name).set("sasl.password", password);
-        }
-        Ok(client)
-    }
-}
-
-fn set_tls(client: &mut ClientConfig, files: &tls::Files) {
-    let authorities = files.ca.as_ref().map_or("probe".into(), |ca| ca.display().to_string());
-    client.set("ssl.ca.location", authorities);
-    if let Some((cert, key)) = &files.identity {
-        client.set("ssl.certificate.location", cert.display().to_string());
-        client.set("ssl.key.location", key.display().to_string());
-    }
-}
-
-fn read_brokers(section: &mut Section<'_, '_>) -> Option<Vec<String>> {
-    const EXAMPLE: &str = "[\"127.0.0.1:9092\"]";
-    if !section.has("brokers") {
-        return section.require("brokers", EXAMPLE);
-    }
-    // A comma would be a second broker, a scheme is another product's habit.
-    let is_address = |b: &String| !b.is_empty() && !b.contains([',', '/', ' ']) && b.contains(':');
-    section.take_checked("brokers", "must be a list of \"HOST:PORT\"", |all: &Vec<String>| {
-        !all.is_empty() && all.iter().all(is_address)
-    })
-}
-
-impl Topics {
-    fn read(section: &mut Section<'_, '_>) -> Option<Self> {
-        let Some(mut table) = section.take_section("topics") else {
-            if !section.has("topics") {
-                let help =
-                    Some("add a line such as: topics = { default = \"sensor-readings\", event = \"alerts\" }".into());
-                section.report(section.place(), format!("[{}] has no `topics`", section.name()), "missing here", help);
-            }
-            return None;
-        };
-        const RULE: &str = "topics have 1 to 249 of the characters a-z A-Z 0-9 . _ -";
-        let mut by_kind = BTreeMap::new();
-        for (word, kind) in Kind::WORDS {
-            if let Some(topic) = table.take_checked(word, RULE, is_topic) {
-                by_kind.insert(*kind, topic);
-            }
-        }
-        let default = match table.has("default") {
-            true => table.take_checked("default", RULE, is_topic),
-            false => table.require("default", "\"sensor-readings\""),
-        };
-        table.finish();
-        Some(Self { default: default?, by_kind })
-    }
-
-    fn of(&self, kind: Kind) -> &str {
-        self.by_kind.get(&kind).unwrap_or(&self.default)
-    }
-}
-
-fn is_topic(name: &String) -> bool {
-    let is_word = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-    is_word && (1..=249).contains(&name.len()) && name != "." && name != ".."
-}
 
 fn open(section: &mut Section<'_, '_>, gateway: &Gateway) -> Option<Box<dyn Sink>> {
     let config = Config::read(section, gateway)?;

@@ -23,6 +23,7 @@
 //! ```
 
 mod connection;
+mod job;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -33,10 +34,10 @@ use crate::broker::Broker;
 use crate::identity::Gateway;
 use crate::section::Section;
 use connection::Request;
+use job::{Job, Message};
 use rumqttc::v5::MqttOptions;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::LastWill;
-use session::{Job, Message};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -127,7 +128,7 @@ impl Mqtt {
         let Some(first) = batch.first() else { return Outcome::done(0) };
         let messages = batch.iter().map(|outgoing| self.message(outgoing)).collect();
         let (answer, outcome) = oneshot::channel();
-        let job = Job { lane: first.lane, messages, answer };
+        let job = Job::new(first.lane, messages, answer);
         if self.task().send(Request::Send(job)).await.is_err() {
             return Outcome::retry(0, "the connection to the broker is closed");
         }

@@ -1,14 +1,17 @@
 //! Against librdkafka's mock cluster, which can be told to fail, and against Apache Kafka.
 
+use super::config::Topics;
 use super::*;
-use crate::record::Body;
+use crate::record::{Body, Kind};
 use crate::sink::fixture::{
     self, AN_HOUR_OF_READINGS, MORNING, an_hour, anomaly, boiler, channel, gauge, record, samples, server, unique,
 };
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Message, Timestamp};
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 fn sink(brokers: &str, topic: &str, more: &str) -> Box<dyn Sink> {

@@ -4,7 +4,8 @@
 //! any error the client is dropped and every waiting batch is told how far the broker had acknowledged it. The buffer is
 //! the only place from which anything is sent again.
 
-use super::session::{Goodbye, Job, Session};
+use super::job::Job;
+use super::session::{Goodbye, Session};
 use crate::broker::explain;
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
 use std::pin::pin;

@@ -405,8 +405,9 @@ async fn mosquitto_denies_by_password_and_by_acl() {
     };
     let allowed = sink(&format!("password_file = \"{password}\""));
     assert_eq!(allowed.send(&samples(0..3)).await, Outcome::done(3));
+    // One record: this Mosquitto also ends the connection, and what is written after that can cut off its answer.
     let denied =
-        sink(&format!("password_file = \"{password}\"\ntopic = \"elsewhere/{{sensor}}\"")).send(&samples(0..3)).await;
+        sink(&format!("password_file = \"{password}\"\ntopic = \"elsewhere/{{sensor}}\"")).send(&samples(0..1)).await;
     assert!(denied.accepted == 0 && why(&denied).contains("ACL"), "{denied:?}");
     let unknown = sink("password_env = \"PATH\"").send(&samples(0..3)).await;
     assert!(unknown.accepted == 0 && why(&unknown).contains("password_file"), "{unknown:?}");
