@@ -39,6 +39,34 @@ fn an_alarm_overtakes_a_hundred_thousand_waiting_records() {
     assert!(p99 <= Duration::from_millis(50), "p99 {p99:?}");
 }
 
+/// The records wait for the very broker that the alarms go to, and drain past them.
+#[test]
+fn an_alarm_overtakes_the_backlog_of_its_own_broker() {
+    const NAME: &str = "alarms::an_alarm_overtakes_the_backlog_of_its_own_broker";
+    let Some(mut mosquitto) = Server::absent(Kind::Mosquitto, NAME) else { return };
+    let mut gateway = Gateway::new(&config(mosquitto.port(), port::free()));
+    write_flood(gateway.folder());
+    gateway.run();
+    gateway.await_status("100,000 records waiting", Duration::from_secs(120), |status| {
+        (pending(status, "plant") >= WAITING).then_some(())
+    });
+    mosquitto.up();
+    let subscriber = Subscriber::new(mosquitto.port(), "weir/+/+/+/event");
+    // Alarms of the outage come first; what is measured begins with the next one.
+    wait::until("the first alarm", Duration::from_secs(60), || (!subscriber.messages().is_empty()).then_some(()));
+    let (from, waiting) = (Timestamp::now(), pending(&gateway.status().unwrap(), "plant"));
+    gateway.await_status("the backlog to drain", Duration::from_secs(120), |status| {
+        (pending(status, "plant") < waiting / 10).then_some(())
+    });
+    let mut latencies: Vec<Duration> = subscriber.messages().iter().filter_map(|m| latency(m, from)).collect();
+    latencies.sort();
+    let alarms = latencies.len();
+    assert!(waiting > WAITING / 2 && alarms >= 30, "only {alarms} alarms while {waiting} records drained");
+    let [p50, p99] = [50, 99].map(|percent| latencies[alarms * percent / 100]);
+    println!("{alarms} alarms past {waiting} draining records: p50 {p50:?}, p99 {p99:?}");
+    assert!(p99 <= Duration::from_millis(50), "p99 {p99:?}");
+}
+
 /// From the reading that opened an alarm to its arrival; the reading's time is cut to milliseconds, so this is up to
 /// one millisecond too long.
 fn latency(message: &Message, from: Timestamp) -> Option<Duration> {
