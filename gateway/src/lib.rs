@@ -44,6 +44,7 @@ use clock::Clock;
 use config::Config;
 use forward::{Forward, Stamps};
 use hold::Hold;
+use notices::Notices;
 use pipeline::{Earlier, Pipeline, Worker};
 use registry::Registry;
 use status::{Desk, Snapshot};
@@ -82,7 +83,10 @@ pub async fn run(orders: Orders, watch: impl FnOnce(&Arc<Desk>)) -> anyhow::Resu
     let (buffer, opened) = Buffer::open(&gateway.state.join("buffer"), &buffer, forward::subscribers(&sinks));
     let stamps = Arc::new(Stamps::new(clock.clone(), opened.timeline.as_deref(), gateway.clock_hold));
     let clock_watch = stamps.watch(&buffer).await;
-    notices::announce(&buffer, &clock, &gateway, opened.notices, announcements);
+    let notices = Notices::new(&buffer, &clock, &gateway);
+    notices.tell(opened.notices);
+    announcements.iter().for_each(|what| notices.raise(what));
+    let told = notices.keep_telling();
 
     let forward = Forward::start(sinks, &buffer, &stamps, clock.boot());
     let earlier = Earlier { ledger: opened.ledger, checkpoint: opened.checkpoint };
@@ -98,6 +102,7 @@ pub async fn run(orders: Orders, watch: impl FnOnce(&Arc<Desk>)) -> anyhow::Resu
         stop.cancelled().await;
     }
     let ledger = pipeline.finish().await;
+    told.abort();
     buffer.end();
     forward.finish(patience).await;
     clock_watch.abort();
