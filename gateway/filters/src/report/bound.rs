@@ -2,12 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::round;
 use super::scale::Scale;
 use crate::settings::positive;
 use crate::{Settings, SettingsError};
 
 /// The part of an `auto` bound that noise makes is at most this share of the span.
 const NOISE_CAP: f64 = 0.1;
+
+/// Three digits say enough of an `auto` bound.
+const DIGITS: f64 = 0.005;
 
 /// The error bound of the report stage. The one in force is stated on every sample.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,7 +57,8 @@ impl Bound {
             Self::Auto { share, noise } => {
                 let own = scale.noise().max(channel.noise.unwrap_or(0.0));
                 let cap = channel.span.map_or(scale.range(), |span| NOISE_CAP * span);
-                (noise * own).min(cap).max(share * span)
+                let bound = (noise * own).min(cap).max(share * span);
+                round::decimal(bound, bound * DIGITS)
             }
         }
     }

@@ -11,7 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Emit, Knot};
+use super::{Emit, Knot, Leeway, round};
 use crate::Nanos;
 
 /// Corners that a hull can have; one more forces a point, so the bound never depends on it. Real data needs 8 at a bound of 1 %.
@@ -116,6 +116,8 @@ pub(crate) struct Funnel {
     /// The link before, whose end is still open. None: the open link starts at the point sent last.
     fixed: Option<Line>,
     last: Place,
+    /// How far a point may be moved for the sake of shorter numbers.
+    grain: f64,
     /// Readings so far; readings that the points sent rebuild.
     n: u64,
     covered: u64,
@@ -131,13 +133,15 @@ impl Funnel {
     }
 
     /// Takes the next reading of the run, later than the one before.
-    pub(crate) fn push(&mut self, knot: Knot, bound: f64, emit: Emit<'_>) {
+    pub(crate) fn push(&mut self, knot: Knot, leeway: Leeway, emit: Emit<'_>) {
         let (t, value) = (knot.at.saturating_sub(self.origin) as f64, knot.value);
+        let bound = leeway.bound;
+        self.grain = leeway.grain;
         let bar = [value - bound, value + bound];
         let overdue = self.waiting() >= PATIENCE && !self.limits(t, bar);
         if self.waiting() > 0 && (overdue || self.upper.is_full() || self.lower.is_full() || t > FAR) {
             self.cut(emit);
-            return self.push(knot, bound, emit);
+            return self.push(knot, leeway, emit);
         }
         if let Some(line) = self.steepest.filter(|line| bar[0] > line.at(t)) {
             self.fix(line, emit);
@@ -168,14 +172,13 @@ impl Funnel {
         }
         let link = self.middle();
         if let Some(fixed) = self.fixed.take() {
-            self.send(self.meeting(&fixed, &link), emit);
+            emit(self.meeting(&fixed, &link));
         }
-        let end = Place { t: self.last.t, v: link.at(self.last.t) };
-        self.send(end, emit);
-        self.covered = self.n;
-        self.origin = self.origin.saturating_add(end.t as Nanos);
+        self.origin = self.time(self.last.t);
+        let value = round::decimal(link.at(self.last.t), self.grain);
+        emit(Knot { at: self.origin, value });
         self.last.t = 0.0;
-        self.begin_at(Place { t: 0.0, ..end });
+        self.begin_at(Place { t: 0.0, v: value });
     }
 
     /// Readings that the points sent rebuild.
@@ -202,7 +205,7 @@ impl Funnel {
     /// The open link is `line`: sends the point where it begins, unless that one was sent already.
     fn fix(&mut self, line: Line, emit: Emit<'_>) {
         if let Some(before) = self.fixed {
-            self.send(self.meeting(&before, &line), emit);
+            emit(self.meeting(&before, &line));
             self.covered = before.n;
         }
         self.fixed = Some(line);
@@ -240,13 +243,21 @@ impl Funnel {
     }
 
     /// Where two links meet. Parallel ones, which only rounding makes, meet at the first one's contact.
-    fn meeting(&self, before: &Line, after: &Line) -> Place {
-        let place = before.cross(after);
-        let usual = place.t >= before.contact.t && place.t <= self.last.t;
-        if usual { place } else { before.contact }
+    fn meeting(&self, before: &Line, after: &Line) -> Knot {
+        let between = |t: f64| t >= before.contact.t && t <= self.last.t;
+        let exact = Some(before.cross(after)).filter(|place| between(place.t)).unwrap_or(before.contact);
+        let knot = Knot { at: self.time(exact.t), value: exact.v };
+        if self.grain <= 0.0 {
+            return knot;
+        }
+        // Half the grain for the time: that much the links are apart then. Half for the value, between them.
+        let at = round::time(knot.at, self.grain / 2.0 / (before.slope - after.slope).abs());
+        let t = at.saturating_sub(self.origin) as f64;
+        let value = round::decimal((before.at(t) + after.at(t)) / 2.0, self.grain / 2.0);
+        if between(t) && (value - before.at(t)).abs() <= self.grain { Knot { at, value } } else { knot }
     }
 
-    fn send(&self, place: Place, emit: Emit<'_>) {
-        emit(Knot { at: self.origin.saturating_add(libm::round(place.t) as Nanos), value: place.v });
+    fn time(&self, t: f64) -> Nanos {
+        self.origin.saturating_add(libm::round(t) as Nanos)
     }
 }

@@ -7,6 +7,7 @@ mod bound;
 mod deadband;
 mod door;
 mod funnel;
+mod round;
 mod scale;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,9 @@ use scale::Scale;
 
 /// So that a reading exactly one bound away still counts as within: integer data often is.
 const SLACK: f64 = 1.0 + 3e-10;
+/// The part of an `auto` bound that is spent on shorter numbers. A bound that somebody set is kept for the readings: integer
+/// data often lies exactly on it.
+const GRAIN: f64 = 0.006;
 /// The bound is looked at again after so many readings, and changed when it is this far off.
 const REVIEW: u32 = 64;
 const TOO_TIGHT: f64 = 1.25;
@@ -85,6 +89,15 @@ pub(crate) struct Knot {
     pub(crate) value: f64,
 }
 
+/// What a reducer may do.
+#[derive(Clone, Copy)]
+pub(crate) struct Leeway {
+    /// How far its lines may be from the readings …
+    bound: f64,
+    /// … and how much further for the sake of points with fewer digits.
+    grain: f64,
+}
+
 /// Where a reducer's points go.
 pub(crate) type Emit<'a> = &'a mut dyn FnMut(Knot);
 
@@ -143,10 +156,11 @@ impl Report {
         let overdue = self.is_overdue(channel, reading.at);
         let knot = Knot { at: reading.at, value: reading.value };
         counts.held += 1;
-        let bound = self.bound * SLACK;
         let method = channel.report.method;
+        let grain = if method.is_auto() { self.bound * GRAIN } else { 0.0 };
+        let leeway = Leeway { bound: self.bound * SLACK - grain, grain };
         self.run(reading.quality, counts, out, |reducer, emit| {
-            reducer.push(method, knot, bound, emit);
+            reducer.push(method, knot, leeway, emit);
             if overdue {
                 reducer.cut(emit);
             }
@@ -259,7 +273,8 @@ impl Method {
 }
 
 impl Reducer {
-    fn push(&mut self, method: Method, knot: Knot, bound: f64, emit: Emit<'_>) {
+    fn push(&mut self, method: Method, knot: Knot, leeway: Leeway, emit: Emit<'_>) {
+        let bound = leeway.bound;
         match self {
             Self::Idle => self.start(method, knot, emit),
             Self::Every(n) => {
@@ -268,7 +283,7 @@ impl Reducer {
             }
             Self::Deadband(reducer) => reducer.push(knot, bound, emit),
             Self::Door(reducer) => reducer.push(knot, bound, emit),
-            Self::Funnel(reducer) => reducer.push(knot, bound, emit),
+            Self::Funnel(reducer) => reducer.push(knot, leeway, emit),
         }
     }
 
