@@ -92,6 +92,8 @@ impl Clean {
             Settings::None => out(reading),
             Settings::Ema { share } => {
                 let before = self.smooth.unwrap_or(reading.value);
+                // A share that fails its check must do no harm.
+                let share = if share > 0.0 { share.min(1.0) } else { 1.0 };
                 let value = before + share * (reading.value - before);
                 self.smooth = Some(value);
                 out(Reading { value, ..reading });

@@ -10,6 +10,9 @@ const GROWN: f64 = 1.5;
 /// An anomaly is over after so many readings that are not odd.
 const CALM: u16 = 60;
 
+/// The largest score: more says no more, and infinity cannot be written down.
+const CERTAIN: f64 = 1e9;
+
 /// Gives events their numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Log {
@@ -38,6 +41,7 @@ impl Log {
     pub(crate) fn tell(&self, number: u32, notice: Notice, out: &mut dyn FnMut(Output)) {
         let Notice { class, phase, at, value, score, reason } = notice;
         let value = if value.is_finite() { value } else { 0.0 };
+        let score = if score.is_nan() { 0.0 } else { score.clamp(0.0, CERTAIN) };
         out(Output::Event(Event { class, number, phase, at, value, score, reason }));
     }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::round;
 use super::scale::Scale;
 use crate::settings::positive;
+use crate::valid::LARGEST;
 use crate::{Settings, SettingsError};
 
 /// The part of an `auto` bound that noise makes is at most this share of the span.
@@ -51,7 +52,7 @@ impl Bound {
     /// The bound in the channel's unit, as far as its scale is known.
     pub(super) fn resolve(self, channel: &Settings, scale: &Scale) -> f64 {
         let span = channel.span.unwrap_or_else(|| scale.range());
-        match self {
+        let bound = match self {
             Self::Absolute(bound) => bound,
             Self::Share(share) => share * span,
             Self::Auto { share, noise } => {
@@ -60,6 +61,8 @@ impl Bound {
                 let bound = (noise * own).min(cap).max(share * span);
                 round::decimal(bound, bound * DIGITS)
             }
-        }
+        };
+        // Settings that fail their check must do no harm.
+        if bound >= 0.0 { bound.min(LARGEST) } else { 0.0 }
     }
 }

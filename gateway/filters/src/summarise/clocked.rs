@@ -129,10 +129,15 @@ impl Clocked {
 /// The window that starts here.
 fn put_together(grid: Grid, panes: &mut [Pane], start: Nanos) -> Summary {
     let mut window = Summary::new(start, grid.width, grid.expected);
-    for hop in 0..grid.width / grid.hop {
-        if let Some(pane) = held(grid, panes, start.saturating_add(hop.saturating_mul(grid.hop))) {
+    let mut next = start;
+    for _ in 0..panes.len() {
+        if next >= start.saturating_add(grid.width) {
+            break;
+        }
+        if let Some(pane) = held(grid, panes, next) {
             window.merge(&pane.summary);
         }
+        next = next.saturating_add(grid.hop);
     }
     Summary { start, width: grid.width, expected: grid.expected, ..window }
 }
