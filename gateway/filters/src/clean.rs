@@ -67,8 +67,8 @@ impl Settings {
         match self {
             Self::Hampel { sigma, .. } => {
                 let middle = median(around.iter().copied());
-                let deviation = median(around.iter().map(|other| (other - middle).abs()));
-                if (value - middle).abs() > sigma * TO_SIGMA * deviation { middle } else { value }
+                let off = (value - middle).abs();
+                if off > sigma * spread(around, middle, off) { middle } else { value }
             }
             Self::Median { .. } => median(around.iter().copied()),
             Self::None | Self::Ema { .. } => value,
@@ -133,6 +133,17 @@ impl Clean {
             out(Reading { value: settings.clean(reading.value, &around), ..*reading });
         }
     }
+}
+
+/// Robust standard deviation of a window. Where more than half of it is one value, as with coarse sensors, the median deviation
+/// is 0 and every other value would be a spike: then the mean deviation of all but the suspect, which is `off`.
+fn spread(around: &[f64], middle: f64, off: f64) -> f64 {
+    let deviations = around.iter().map(|value| (value - middle).abs());
+    let median = median(deviations.clone());
+    if median > 0.0 || around.len() < 2 {
+        return TO_SIGMA * median;
+    }
+    (deviations.sum::<f64>() - off).max(0.0) / (around.len() - 1) as f64
 }
 
 /// Median of at most [`WINDOW`] values; of an even number the lower middle one, so that it is always one of them.

@@ -16,7 +16,7 @@ pub(crate) fn lower_bound(readings: &[Reading], bound: f64) -> usize {
 /// How many readings from the first one on a single line can pass within the bound.
 fn longest(readings: &[Reading], bound: f64) -> usize {
     let place = |reading: &Reading, by: f64| ((reading.at - readings[0].at) as f64, reading.value + by);
-    let (mut tops, mut bottoms): (Vec<(f64, f64)>, Vec<(f64, f64)>) = (Vec::new(), Vec::new());
+    let (mut tops, mut bottoms): (Vec<Place>, Vec<Place>) = (Vec::new(), Vec::new());
     // The steepest and the flattest line that pass all bars so far: contact and slope.
     let (mut steepest, mut flattest): (Option<Line>, Option<Line>) = (None, None);
     for (n, reading) in readings.iter().enumerate() {
@@ -37,14 +37,17 @@ fn longest(readings: &[Reading], bound: f64) -> usize {
     readings.len()
 }
 
+/// Nanoseconds since the first reading, value.
+type Place = (f64, f64);
+
 #[derive(Clone, Copy)]
 struct Line {
-    contact: (f64, f64),
+    contact: Place,
     slope: f64,
 }
 
 impl Line {
-    fn through(from: (f64, f64), to: (f64, f64)) -> Self {
+    fn through(from: Place, to: Place) -> Self {
         Self { contact: to, slope: (to.1 - from.1) / (to.0 - from.0) }
     }
 
@@ -54,7 +57,7 @@ impl Line {
 }
 
 /// Adds a corner to the side of a convex hull that faces the lines.
-fn bend(hull: &mut Vec<(f64, f64)>, corner: (f64, f64), side: f64) {
+fn bend(hull: &mut Vec<Place>, corner: Place, side: f64) {
     while let [.., a, b] = hull.as_slice()
         && ((b.1 - a.1) * (corner.0 - b.0) - (corner.1 - b.1) * (b.0 - a.0)) * side >= 0.0
     {

@@ -1,14 +1,20 @@
 //! How much the default filter drops, and how far what it sends is from the readings, on a folder of recorded series.
 //!
 //! ```text
-//! cargo run --release -p weir-filters --example reduce -- DIR [--bound SHARE] [--noise K] [--method funnel|door]
+//! cargo run --release -p weir-filters --example reduce -- DIR [--bound SHARE] [--share SHARE] [--noise K] [--method door] [--each]
 //! ```
 //!
 //! DIR holds CSV files: `timestamp` and one or more columns of numbers (`sensor,timestamp,value` or wide). Without `--bound` the
-//! defaults run, told nothing about the series. With it, the bound is that share of each series' own range and the points are
-//! compared with O'Rourke's lower bound.
+//! defaults run, told nothing about the series; `--share` and `--noise` change their two constants. With it, the bound is that
+//! share of each series' own range and the points are compared with O'Rourke's lower bound.
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a measuring tool for developers")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a measuring tool for developers"
+)]
 
 mod bench;
 mod lower_bound;
@@ -34,11 +40,11 @@ fn main() {
             other => panic!("unknown option {other}"),
         }
     }
-    let bound = match (share, noise) {
-        (Some(share), _) => Bound::Share(share),
-        (None, Some(noise)) => Bound::Auto { share: auto.unwrap_or(0.01), noise },
-        (None, None) => Bound::default(),
+    let Bound::Auto { share: usual_share, noise: usual_noise } = Bound::default() else {
+        panic!("the default is auto")
     };
+    let auto = Bound::Auto { share: auto.unwrap_or(usual_share), noise: noise.unwrap_or(usual_noise) };
+    let bound = share.map_or(auto, Bound::Share);
     let method = if door { Method::SwingingDoor(bound) } else { Method::Funnel(bound) };
     let mut all = Measured::default();
     for series in series::load(dir.as_ref()) {

@@ -54,7 +54,7 @@ impl Door {
     }
 
     fn age(&self, knot: Knot) -> f64 {
-        (knot.at - self.pivot.at) as f64
+        knot.at.saturating_sub(self.pivot.at) as f64
     }
 
     fn admits(&self, knot: Knot) -> bool {

@@ -153,3 +153,62 @@ impl Summary {
         if time > 0 { self.delta() / (time as f64 / 1e9) } else { 0.0 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    fn summary(readings: &[(Nanos, f64)]) -> Summary {
+        let mut summary = Summary::new(0, 60, 0);
+        readings.iter().for_each(|&(at, value)| summary.add(at, value));
+        summary
+    }
+
+    fn close(a: f64, b: f64, scale: f64) -> bool {
+        (a - b).abs() <= 1e-9 * scale.max(1.0)
+    }
+
+    proptest! {
+        #[test]
+        fn parts_merged_in_any_order_are_the_whole(
+            mut readings in prop::collection::vec((0..1000i64, -1e6f64..1e6), 1..200),
+            offset in prop_oneof![Just(0.0), Just(1e9)],
+            cuts in prop::collection::vec(1..40usize, 1..40),
+        ) {
+            readings.iter_mut().for_each(|reading| reading.1 += offset);
+            readings.sort_by_key(|reading| reading.0);
+            let whole = summary(&readings);
+            let mut rest = &readings[..];
+            let mut parts: Vec<Summary> = Vec::new();
+            for cut in cuts {
+                let (part, more) = rest.split_at(cut.min(rest.len()));
+                parts.push(summary(part));
+                rest = more;
+            }
+            parts.push(summary(rest));
+            let mut merged = Summary::new(0, 60, 0);
+            parts.iter().rev().for_each(|part| merged.merge(part));
+            prop_assert_eq!((merged.count, merged.min, merged.max), (whole.count, whole.min, whole.max));
+            prop_assert_eq!((merged.first.at, merged.last.at), (whole.first.at, whole.last.at));
+            prop_assert!(close(merged.mean, whole.mean, offset.max(1e6)) && close(merged.sum, whole.sum, whole.sum.abs()));
+            prop_assert!(close(merged.m2, whole.m2, whole.m2 + 1e6));
+            let mean = readings.iter().map(|reading| reading.1).sum::<f64>() / readings.len() as f64;
+            prop_assert!(close(merged.mean, mean, mean.abs()));
+        }
+    }
+
+    #[test]
+    fn variance_is_stable_far_from_zero() {
+        let readings: Vec<_> = (0..1000).map(|n| (n, 1e12 + (n % 2) as f64)).collect();
+        assert!((summary(&readings).variance() - 0.25 * 1000.0 / 999.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn an_empty_part_brings_its_time_but_no_readings() {
+        let mut merged = summary(&[(5, 2.0)]);
+        merged.merge(&Summary { covered: 60, integral: 3.0, ..Summary::new(60, 60, 0) });
+        assert_eq!((merged.count, merged.min, merged.width, merged.covered), (1, 2.0, 120, 60));
+    }
+}
