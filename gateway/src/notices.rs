@@ -5,11 +5,7 @@ use crate::clock::Clock;
 use crate::identity::Gateway;
 use crate::record::{Body, Channel, Class, Draft, Event, EventId, GATEWAY, Phase, Status};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::task::JoinHandle;
-
-/// How often the buffer is asked whether it has something to tell.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// The gateway's voice in its own log.
 #[derive(Clone)]
@@ -50,8 +46,7 @@ impl Notices {
         let notices = self.clone();
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(LOOK).await;
-                notices.tell(notices.buffer.take_notices());
+                notices.tell(notices.buffer.notices().await);
             }
         })
     }

@@ -35,6 +35,14 @@ impl Fault {
         Self::Io { path: path.to_owned(), what: format!("cannot {doing}: {error}") }
     }
 
+    /// The system refused a small file of our own; nothing else is harmed when that is for want of room.
+    pub(super) fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path: path.to_owned(), left: 0 },
+            _ => Self::io(doing, path, error),
+        }
+    }
+
     /// Somebody holds the database.
     pub(super) fn is_lock(&self) -> bool {
         matches!(self, Self::Io { what, .. } if what.contains("could not acquire lock"))

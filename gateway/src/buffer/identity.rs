@@ -80,5 +80,5 @@ pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), Fault>
         fs::rename(&aside, &path)?;
         File::open(dir)?.sync_all()
     };
-    write().map_err(|e| Fault::io("write", &path, &e))
+    write().map_err(|e| Fault::file("write", &path, &e))
 }

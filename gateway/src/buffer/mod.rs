@@ -18,6 +18,7 @@ mod salvage;
 mod standing;
 mod state;
 mod store;
+pub mod survey;
 mod thread;
 
 pub use reader::Reader;
@@ -205,7 +206,7 @@ impl Buffer {
             config: config.clone(),
             store,
             last_sync: None,
-            retry_at: Instant::now() + Duration::from_secs(5),
+            retry_at: Instant::now(),
             damage: Vec::new(),
             aged: Instant::now(),
         };
@@ -268,11 +269,6 @@ impl Buffer {
         Reader { shared: self.shared.clone(), member, class, ahead: None, layout: 0 }
     }
 
-    /// What has happened that receivers should be told: each is to be appended as a record of the gateway.
-    pub fn take_notices(&self) -> Vec<Status> {
-        self.shared.lock().state.take_notices()
-    }
-
     /// The epoch of a number. It only changes when the disk has been away for so long that numbers could not be reserved.
     pub fn epoch_of(&self, seq: Seq) -> Arc<str> {
         self.shared.lock().identity.epoch_of(seq)
@@ -282,6 +278,18 @@ impl Buffer {
     pub fn end(&self) {
         self.shared.lock().ended = true;
         self.shared.arrived.iter().for_each(tokio::sync::Notify::notify_waiters);
+    }
+
+    /// What has happened that receivers should be told (records merged or given up, damage): each is to be appended as a
+    /// record of the gateway. Waits until there is something.
+    pub async fn notices(&self) -> Vec<Status> {
+        loop {
+            let notices = self.shared.lock().state.take_notices();
+            if !notices.is_empty() {
+                return notices;
+            }
+            self.shared.told.notified().await;
+        }
     }
 
     /// Returns when everything appended so far, and every cursor, is on the disk; or at once when there is none.
@@ -317,11 +325,5 @@ impl Buffer {
     }
 }
 
-#[cfg(test)]
-mod crash;
-#[cfg(test)]
-mod model;
-#[cfg(test)]
-mod outage;
 #[cfg(test)]
 mod tests;

@@ -475,6 +475,11 @@ impl State {
         self.notices.drain(..).chain(evicted).collect()
     }
 
+    /// Whether there is something to announce.
+    pub(super) fn has_notices(&self) -> bool {
+        self.evicted.is_some() || !self.notices.is_empty()
+    }
+
     /// Adds an announcement.
     pub(super) fn announce(&mut self, notice: Status) {
         self.notices.push(notice);

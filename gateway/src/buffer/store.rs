@@ -268,6 +268,12 @@ impl Store {
         rustix::fs::statvfs(&self.dir).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
+    /// All generations, oldest first.
+    pub(super) fn generations(&self) -> Vec<Sealed> {
+        let (contents, bytes) = (self.active.contents(), self.active.bytes());
+        self.sealed.iter().cloned().chain([Sealed { name: self.name, contents, bytes }]).collect()
+    }
+
     /// Highest number on disk of a class.
     pub(super) fn last(&self, class: Class) -> Seq {
         let active = self.active.contents();

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
 /// How long a disk that failed is left alone.
-const RETRY: Duration = Duration::from_secs(5);
+const RETRY: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(5) };
 
 /// File beside the generations: filter state.
 pub(super) const CHECKPOINT: &str = "checkpoint";
@@ -54,6 +54,8 @@ pub(super) struct Shared {
     work: Condvar,
     /// By class: something was appended, or appends have ended.
     pub(super) arrived: [Notify; super::CLASSES],
+    /// There is something to be announced.
+    pub(super) told: Notify,
 }
 
 /// Under the lock.
@@ -112,7 +114,12 @@ pub(super) struct Disk {
 
 impl Shared {
     pub(super) fn new(inner: Inner) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(inner), work: Condvar::new(), arrived: Default::default() })
+        Arc::new(Self {
+            state: Mutex::new(inner),
+            work: Condvar::new(),
+            arrived: Default::default(),
+            told: Notify::new(),
+        })
     }
 
     /// Short, and never held while the disk works.
@@ -165,6 +172,9 @@ impl Worker {
 
     fn work(&mut self) {
         loop {
+            if self.shared.lock().state.has_notices() {
+                self.shared.told.notify_one();
+            }
             match self.next_job() {
                 Job::Commit => self.commit(false),
                 Job::Reserve => self.reserve(),
@@ -195,7 +205,7 @@ impl Worker {
             if due.is_some_and(|at| at <= now) {
                 return Job::Commit;
             }
-            if usable && inner.state.next + RESERVED / 2 > inner.identity.reserved {
+            if usable && self.retry_at <= now && inner.state.next + RESERVED / 2 > inner.identity.reserved {
                 return Job::Reserve;
             }
             if !usable && self.retry_at <= now {
@@ -204,7 +214,8 @@ impl Worker {
             if let Some(request) = self.take_request(&mut inner) {
                 return Job::Request(request);
             }
-            let until = due.or((!usable).then_some(self.retry_at));
+            let retry = (self.retry_at > now).then_some(self.retry_at);
+            let until = due.into_iter().chain(retry).min();
             let wait = until.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(now));
             inner = self.shared.work.wait_timeout(inner, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -238,18 +249,22 @@ impl Worker {
             Err(fault) => {
                 inner.state.fail_commit(commit, now);
                 drop(inner);
-                self.cannot_commit(&fault);
+                self.cannot_write(&fault);
             }
         }
     }
 
     /// A full disk was noticed before it could do harm: then the database is still good, and room may be made.
-    fn cannot_commit(&mut self, fault: &Fault) {
-        if !matches!(fault, Fault::Full { .. }) {
+    fn cannot_write(&mut self, fault: &Fault) {
+        let Some(store) = self.store.as_ref().filter(|_| matches!(fault, Fault::Full { .. })) else {
             return self.give_up(fault);
-        }
+        };
         tracing::warn!("{fault}");
-        self.shared.lock().disk.trouble = Some(fault.to_string());
+        {
+            let mut inner = self.shared.lock();
+            inner.disk.trouble = Some(fault.to_string());
+            inner.state.disk_has(Class::ALL.map(|class| store.last(class)));
+        }
         self.make_room();
     }
 
@@ -293,7 +308,10 @@ impl Worker {
         let Some(store) = &mut self.store else { return };
         match store.reserve(upto) {
             Ok(()) => self.shared.lock().identity = store.identity.clone(),
-            Err(fault) => self.give_up(&fault),
+            Err(fault) => {
+                self.retry_at = Instant::now() + RETRY;
+                self.cannot_write(&fault);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, and what they share: logs, exit codes.
 
+mod buffer;
 mod check;
 mod demo;
 mod logs;
@@ -56,6 +57,8 @@ enum Command {
     Replay(replay::Args),
     /// Shows what the running daemon is doing
     Status(status::Args),
+    /// Looks into the outage buffer of a gateway: running, stopped or crashed
+    Buffer(buffer::Args),
 }
 
 /// Runs the command line. Everything that can go wrong ends in a message and an exit code.
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::main(args),
         Command::Replay(args) => replay::main(args),
         Command::Status(args) => status::main(&args),
+        Command::Buffer(args) => buffer::main(&args),
     };
     ExitCode::from(result.unwrap_or_else(|error| explain(&error)))
 }

@@ -1,6 +1,11 @@
 //! The promises, as a user of [`Buffer`] sees them.
 
 use super::Limits;
+mod crash;
+mod full;
+mod model;
+mod outage;
+
 use super::*;
 use crate::record::{BootId, Channel, Event, EventId, Phase, Quality, Sample, Value};
 use std::collections::BTreeMap;
@@ -63,6 +68,11 @@ pub(super) fn crash(buffer: Buffer, dir: &Path) {
     drop(buffer);
     let lock = std::fs::File::options().write(true).open(dir.join("lock")).unwrap();
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+}
+
+/// What has been announced so far.
+pub(super) fn told(buffer: &Buffer) -> Vec<Status> {
+    buffer.shared.lock().state.take_notices()
 }
 
 fn fill(buffer: &Buffer, times: std::ops::Range<i64>) {
@@ -149,16 +159,15 @@ async fn rewinding_reads_again_and_rejecting_does_not() {
 #[tokio::test]
 async fn what_every_sink_has_before_the_commit_never_touches_the_disk() {
     let dir = tempfile::tempdir().unwrap();
-    let config = Config { commit_every: Span(Duration::from_millis(100)), ..Config::default() };
+    let config = Config { commit_every: Span(Duration::from_secs(3600)), ..Config::default() };
     let (buffer, _) = Buffer::open(dir.path(), &config, vec![all("a")]);
     let mut reader = buffer.reader("a", Class::Data);
-    for at in 0..50 {
-        buffer.append(sample(at));
-        let batch = read(&mut reader).await;
-        reader.acknowledge(batch[0]);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert_eq!(buffer.stats().commits, 0);
+    fill(&buffer, 0..50);
+    let batch = read(&mut reader).await;
+    reader.acknowledge(batch[49]);
+    assert!(buffer.shared.lock().state.begin_commit(false).is_none());
+    fill(&buffer, 50..51);
+    assert!(buffer.shared.lock().state.begin_commit(false).is_some(), "but what is not acknowledged does");
 }
 
 #[tokio::test]

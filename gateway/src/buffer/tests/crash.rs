@@ -1,9 +1,9 @@
 //! kill -9 at random points, and damage to every file: what was safe comes back, what is lost is announced.
 //!
-//! The short form runs with the other tests. The long one: `WEIR_TRIALS=2000 cargo test -p weir --lib buffer::crash`.
+//! The short form runs with the other tests. The long one: `WEIR_TRIALS=2000 cargo test -p weir --lib buffer::tests::crash`.
 
-use super::tests::{NOW, all, crash, event, named, sample, summary_of};
-use super::*;
+use super::{NOW, all, crash, event, named, sample, summary_of, told};
+use crate::buffer::*;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -70,7 +70,7 @@ fn say(what: &str, readings: u64, seq: Seq) {
 
 fn start_child(dir: &Path) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "buffer::crash::child", "--nocapture", "--test-threads=1"]).env(CHILD, dir);
+    command.args(["--exact", "buffer::tests::crash::child", "--nocapture", "--test-threads=1"]).env(CHILD, dir);
     command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
@@ -232,7 +232,7 @@ async fn damage_to_any_file_costs_no_more_than_what_it_hit() {
             }
         }
         assert!(came.is_subset(&numbers), "trial {trial}: {what}: something false was read");
-        let notices = [opened.notices, buffer.take_notices()].concat();
+        let notices = [opened.notices, told(&buffer)].concat();
         let lost: Vec<_> = numbers.difference(&came).filter(|seq| !is_announced(**seq, &notices)).collect();
         assert!(
             lost.is_empty(),

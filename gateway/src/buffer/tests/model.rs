@@ -1,8 +1,8 @@
 //! The buffer against a model that is a list: random appends, reads, answers, crashes and restarts.
 
 use super::Limits;
-use super::tests::{all, crash, event, sample};
-use super::*;
+use super::{all, crash, event, sample};
+use crate::buffer::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -216,13 +216,22 @@ impl World {
         }
     }
 
+    fn pending(&self, sink: usize, class: Class) -> u64 {
+        self.buffer.as_ref().unwrap().stats().sinks[sink].accounts[class as usize].pending()
+    }
+
     /// In the end every sink has everything that was safe, and nobody waits for anything.
     async fn finish(mut self) {
         for (sink, name) in SINKS.into_iter().enumerate() {
             for class in Class::ALL {
                 self.take(&Step::Rewind { sink, class }).await;
-                while self.read(sink, class, 50).await > 0 {}
-                self.take(&Step::Acknowledge { sink, class, percent: 100 }).await;
+                for _ in 0..400 {
+                    self.read(sink, class, 50).await;
+                    self.take(&Step::Acknowledge { sink, class, percent: 100 }).await;
+                    if self.pending(sink, class) == 0 {
+                        break;
+                    }
+                }
                 let settled = &self.ways[sink][class as usize].settled;
                 let wanted = self.records.iter().filter(|(_, known)| known.class == class && wants(sink, known.at));
                 let missing: Vec<_> = wanted.filter(|(seq, known)| known.safe && !settled.contains(seq)).collect();

@@ -1,7 +1,7 @@
 //! A long outage in a small store: detail goes, history and events stay, and everything is accounted for.
 
-use super::tests::{NOW, all, drain, event_of, named, summary_of};
-use super::*;
+use super::{NOW, all, drain, event_of, named, summary_of, told};
+use crate::buffer::*;
 use std::collections::HashSet;
 
 const MINUTE: i64 = 60_000_000_000;
@@ -34,7 +34,7 @@ async fn a_long_outage_costs_detail_and_keeps_every_hour_and_every_event() {
     let events = outage(&buffer, 20, 120).await;
     let stats = buffer.stats();
     assert!(stats.disk_bytes <= config.max_size.0, "{stats:?}");
-    let told = buffer.take_notices();
+    let told = told(&buffer);
     assert!(told.iter().all(|notice| matches!(notice, Status::Merged { .. })), "{told:?}");
 
     let (mut alarms, mut data) = (buffer.reader("down", Class::Events), buffer.reader("down", Class::Data));
