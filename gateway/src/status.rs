@@ -42,6 +42,8 @@ pub struct Snapshot {
     pub uptime_s: f64,
     /// Whether the wall clock is known to be right.
     pub clock_synced: bool,
+    /// Seconds that data still waits for it at most; absent: it does not wait.
+    pub data_waits_for_clock_s: Option<f64>,
     /// All readings by fate.
     pub readings: Tally,
     /// Whether every reading has exactly one fate, and every record for every sink.
@@ -182,6 +184,7 @@ impl Desk {
             gateway: self.gateway.id.clone(),
             uptime_s: seconds(crate::sys::boot_time() - self.started),
             clock_synced: !self.stamps.is_guess(),
+            data_waits_for_clock_s: self.stamps.holds().map(|left| left.as_secs_f64().round()),
             readings: ledger.total(),
             balances: ledger.balances() && buffer.sinks.iter().flat_map(|s| &s.accounts).all(Account::balances),
             sensors: self.sensors(),

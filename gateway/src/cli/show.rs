@@ -7,7 +7,11 @@ use std::fmt::Write;
 /// The whole state, for a terminal.
 pub(super) fn snapshot(s: &Snapshot) -> String {
     let mut out = String::new();
-    let clock = if s.clock_synced { "clock synced" } else { "clock NOT synchronised" };
+    let clock = match s.data_waits_for_clock_s {
+        _ if s.clock_synced => "clock synced".to_owned(),
+        None => "clock NOT synchronised: times are guesses".to_owned(),
+        Some(left) => format!("clock NOT synchronised: data waits up to {} for it, events do not", duration(left)),
+    };
     line(&mut out, &format!("{} · up {} · {clock}", s.gateway, duration(s.uptime_s)));
     if let Some(hanging) = &s.hanging {
         line(&mut out, &format!("HANGING: {hanging}"));

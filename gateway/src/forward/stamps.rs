@@ -57,13 +57,16 @@ impl Stamps {
 
     /// Ready when `lane` may leave: events at once, data when the clock is right or has had its time.
     pub async fn ready(&self, lane: Lane) {
-        while lane != Lane::Event && self.is_guess() && !self.clock.is_simulated() {
-            let left = self.hold_until.saturating_sub(self.clock.now());
-            if left <= 0 {
-                return;
-            }
-            tokio::time::sleep(Duration::from_nanos(left.unsigned_abs()).min(LOOK)).await;
+        while let Some(left) = self.holds().filter(|_| lane != Lane::Event) {
+            tokio::time::sleep(left.min(LOOK)).await;
         }
+    }
+
+    /// How much longer data waits for the clock to become right; `None`: it does not.
+    pub fn holds(&self) -> Option<Duration> {
+        let left = self.hold_until.saturating_sub(self.clock.now());
+        let waits = left > 0 && self.is_guess() && !self.clock.is_simulated();
+        waits.then(|| Duration::from_nanos(left.unsigned_abs()))
     }
 
     /// Whether the wall clock is still a guess.
