@@ -196,12 +196,12 @@ impl Desk {
     }
 
     fn sinks(&self, buffer: &Stats) -> Vec<SinkLine> {
-        let line = |(name, health): (&Box<str>, &Health)| {
-            let accounts = buffer.sinks.iter().find(|s| s.name == *name).map(|s| s.accounts).unwrap_or_default();
+        let line = |name: &str, health: &Health| {
+            let accounts = buffer.sinks.iter().find(|s| *s.name == *name).map(|s| s.accounts).unwrap_or_default();
             let [events, data] = accounts;
-            SinkLine { name: name.clone(), health: health.state(), events, data }
+            SinkLine { name: name.into(), health: health.state(), events, data }
         };
-        self.sinks.iter().map(line).collect()
+        self.sinks.iter().map(|(name, health)| line(name, health)).collect()
     }
 
     fn sensors(&self) -> Vec<SensorLine> {

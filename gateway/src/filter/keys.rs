@@ -128,9 +128,10 @@ impl Keys {
         }
         let Some(mut report) = section.take_section("report") else { return };
         self.heartbeat = take_switch(&mut report, "heartbeat");
-        let make: [(&'static str, fn(Bound) -> Method); 3] =
+        type Make = fn(Bound) -> Method;
+        let methods: [(&'static str, Make); 3] =
             [("funnel", Method::Funnel), ("swinging_door", Method::SwingingDoor), ("deadband", Method::Deadband)];
-        for (key, method) in make {
+        for (key, method) in methods {
             let Some(bound) = report.take_spanned::<BoundKey>(key) else { continue };
             if self.method.is_some() {
                 report.report(bound.span(), "two ways to report", "choose one", None);

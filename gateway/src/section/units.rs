@@ -89,7 +89,7 @@ impl fmt::Display for Span {
             ("us", 1_000),
         ]
         .into_iter()
-        .find(|(_, scale)| nanos >= *scale && nanos % scale == 0)
+        .find(|(_, scale)| nanos >= *scale && nanos.is_multiple_of(*scale))
         .unwrap_or(("ns", 1));
         write!(f, "{}{unit}", nanos / scale)
     }
