@@ -32,8 +32,8 @@ impl Reader {
             arrived.as_mut().enable();
             if let Some((after, until)) = self.must_read() {
                 self.read_disk(after, until).await;
-            } else if self.linger(limits) {
-                tokio::time::sleep(limits.linger).await;
+            } else {
+                self.linger(limits).await;
             }
             if let Some(batch) = self.take(limits) {
                 return Some(batch);
@@ -74,11 +74,27 @@ impl Reader {
         self.shared.lock().state.must_read(self.member, self.class)
     }
 
-    /// Whether there is something to send that is worth waiting for more.
-    fn linger(&self, limits: &Limits) -> bool {
-        self.class == Class::Data
-            && !limits.linger.is_zero()
-            && self.shared.lock().state.is_partial(self.member, limits)
+    /// Waits for company for what there is to send: until a batch is full, nothing more will come, or the time is over.
+    async fn linger(&self, limits: &Limits) {
+        let deadline = tokio::time::Instant::now() + limits.linger;
+        loop {
+            let arrived = self.shared.arrived[self.class as usize].notified();
+            if !self.is_worth_waiting(limits) {
+                return;
+            }
+            tokio::select! {
+                () = arrived => {}
+                () = tokio::time::sleep_until(deadline) => return,
+            }
+        }
+    }
+
+    fn is_worth_waiting(&self, limits: &Limits) -> bool {
+        if self.class != Class::Data || limits.linger.is_zero() {
+            return false;
+        }
+        let inner = self.shared.lock();
+        !inner.ended && inner.state.is_partial(self.member, limits)
     }
 
     async fn read_disk(&mut self, after: Seq, until: Seq) {

@@ -13,14 +13,13 @@
 //! max_total = "256MiB"         # the oldest file is deleted beyond this
 //! ```
 
-use super::{Entry, Limits, Outcome, Outgoing, Sending, Sink, wire};
+use super::{Entry, LINGER, Limits, Outcome, Outgoing, Sending, Sink, wire};
 use crate::identity::Gateway;
 use crate::section::{Section, Size};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 /// The row of [`super::TABLE`].
 pub(super) const ENTRY: Entry =
@@ -78,7 +77,7 @@ impl Sink for Files {
 
     /// Every batch costs a sync, so that data waits for company; events do not.
     fn limits(&self) -> Limits {
-        Limits { records: 1000, bytes: 512 << 10, linger: Duration::from_secs(1) }
+        Limits { records: 1000, bytes: 512 << 10, linger: LINGER }
     }
 }
 

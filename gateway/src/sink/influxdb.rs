@@ -16,7 +16,7 @@
 //! rp = { sample = "realtime", summary = "downsampled" }   # retention policy per kind; default: the database's
 //! # org = "acme", bucket = "edge", token_file = "influx-token" (or token_env)             # 2.x, 3.x
 //! measurement = "sensor_readings"
-//! linger = "10s"                         # data waits so long for company; events never
+//! linger = "250ms"                       # data waits so long for company; events never
 //! timeout = "10s"                        # for one request
 //! ```
 

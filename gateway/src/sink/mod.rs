@@ -33,6 +33,10 @@ pub const TABLE: &[Entry] = &[
     file::ENTRY,
 ];
 
+/// How long data waits for company where nothing else was configured. Much shorter than the buffer's `commit_every`: what
+/// is acknowledged before the next commit never touches the flash.
+const LINGER: Duration = Duration::from_millis(250);
+
 /// A row of [`TABLE`].
 pub struct Entry {
     /// The word after `kind =`.

@@ -192,3 +192,17 @@ async fn without_a_usable_disk_it_works_in_memory_and_says_so() {
     assert_eq!(read(&mut buffer.reader("a", Class::Data)).await, [seq]);
     assert!(buffer.stats().trouble.is_some_and(|why| why.contains("/proc/no/such/place")));
 }
+
+#[tokio::test]
+async fn data_waits_for_company_no_longer_than_it_takes_to_fill_a_batch_or_to_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (buffer, _) = open(dir.path(), &["plant"]);
+    let mut data = buffer.reader("plant", Class::Data);
+    let limits = Limits { records: 3, linger: Duration::from_secs(3600), ..NOW };
+    fill(&buffer, 0..1);
+    let (batch, ()) = tokio::join!(data.next(&limits), async { fill(&buffer, 1..4) });
+    assert_eq!(batch.unwrap().len(), 3);
+    let (batch, ()) = tokio::join!(data.next(&limits), async { buffer.end() });
+    assert_eq!(batch.unwrap().len(), 1);
+    assert!(data.next(&limits).await.is_none());
+}

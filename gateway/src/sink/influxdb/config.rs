@@ -3,6 +3,7 @@
 use crate::record::Kind;
 use crate::secret::{self, Secret};
 use crate::section::{Section, Span};
+use crate::sink::LINGER;
 use crate::tls;
 use reqwest::Url;
 use std::collections::BTreeMap;
@@ -49,7 +50,7 @@ impl Config {
             login,
             tls,
             measurement: measurement.unwrap_or_else(|| "sensor_readings".into()),
-            linger: linger.map_or(Duration::from_secs(10), |s| s.0),
+            linger: linger.map_or(LINGER, |s| s.0),
             timeout: timeout.map_or(Duration::from_secs(10), |s| s.0),
         })
     }

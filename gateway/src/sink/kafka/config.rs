@@ -4,6 +4,7 @@ use crate::identity::Gateway;
 use crate::record::Kind;
 use crate::secret::Secret;
 use crate::section::{Section, Span};
+use crate::sink::LINGER;
 use crate::tls;
 use rdkafka::ClientConfig;
 use std::collections::BTreeMap;
@@ -49,7 +50,7 @@ impl Config {
             client_id: format!("weir-{}-{}", gateway.id, section.key()),
             tls: use_tls.then_some(files),
             login: username.map(|name| (name, password, mechanism)),
-            linger: linger.map_or(Duration::from_secs(10), |s| s.0),
+            linger: linger.map_or(LINGER, |s| s.0),
             timeout: timeout.map_or(Duration::from_secs(30), |s| s.0),
         })
     }
