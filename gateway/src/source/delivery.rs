@@ -45,6 +45,14 @@ impl Delivery {
         self.feed.send(self.failure(None, self.now(), why)).await
     }
 
+    /// Counts polls that nobody began.
+    pub(super) async fn miss(&self, polls: u64) -> Result<(), Closed> {
+        if polls == 0 {
+            return Ok(());
+        }
+        self.feed.send(Arrival::Missed { sensor: self.feed.sensor(), polls }).await
+    }
+
     fn failure(&self, channel: Option<ChannelIndex>, at: Nanos, why: &str) -> Arrival {
         Arrival::Failed { sensor: self.feed.sensor(), channel, at, why: Arc::from(why) }
     }

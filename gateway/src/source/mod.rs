@@ -12,6 +12,7 @@ mod grid;
 mod host;
 mod i2c;
 mod life;
+mod modbus;
 mod mqtt;
 mod plan;
 mod poll;
@@ -193,6 +194,15 @@ pub enum Carries {
     I2c,
     /// Whatever talks on a serial line.
     Serial,
+    /// Modbus units; a serial line carries them too.
+    Modbus,
+}
+
+impl Carries {
+    /// Whether a bus that carries this will do for what needs `other`.
+    fn takes(self, other: Self) -> bool {
+        self == other || (self == Self::Serial && other == Self::Modbus)
+    }
 }
 
 /// A driver that is not a device: a row of [`TABLE`].
@@ -217,10 +227,10 @@ enum Open {
 type Alone = fn(Draft<'_, '_>) -> Option<Box<dyn Source>>;
 
 /// Every kind of bus, in the order in which help and documentation list them.
-pub const BUSES: &[BusKind] = &[i2c::KIND, sim::KIND, serial::KIND, sim_serial::KIND];
+pub const BUSES: &[BusKind] = &[i2c::KIND, sim::KIND, serial::KIND, sim_serial::KIND, modbus::KIND];
 
 /// Every driver that is not a device, in the order in which help and documentation list them.
-pub const TABLE: &[Entry] = &[stream::ENTRY, mqtt::ENTRY, host::ENTRY, csv::ENTRY];
+pub const TABLE: &[Entry] = &[stream::ENTRY, modbus::ENTRY, mqtt::ENTRY, host::ENTRY, csv::ENTRY];
 
 /// Something that delivers readings of one or more sensors until it is told to stop: a bus with its sensors, a file,
 /// a subscription. It opens what it needs by itself, again and again if need be: Weir starts with everything absent.

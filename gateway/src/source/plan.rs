@@ -167,7 +167,7 @@ fn find_bus<'l, 'p, 'i>(
     carries: Carries,
 ) -> Option<&'l mut Line<'p, 'i>> {
     let section = &draft.section;
-    let fits = |line: &Line<'_, '_>| line.kind.is_none_or(|kind| kind.carries == carries);
+    let fits = |line: &Line<'_, '_>| line.kind.is_none_or(|kind| kind.carries.takes(carries));
     let fitting: Vec<_> = lines.iter().filter(|line| fits(line)).map(|line| line.section.key().to_owned()).collect();
     let Some(bus) = &draft.bus else {
         let message = format!("[{}]: a {} is connected to a bus", section.name(), draft.driver_name());
@@ -194,6 +194,10 @@ fn which(fitting: &[String], carries: Carries) -> String {
     match (fitting, carries) {
         ([_, ..], _) => format!("add or change: bus = \"{}\"", fitting.join("\" or \"")),
         ([], Carries::I2c) => "add a bus:\n[bus.i2c-1]\nkind = \"i2c\"\ndevice = \"/dev/i2c-1\"".into(),
+        ([], Carries::Modbus) => {
+            "add a bus:\n[bus.plc]\nkind = \"modbus-tcp\"\naddress = \"192.168.1.5:502\"\nor one of kind \"serial\""
+                .into()
+        }
         ([], Carries::Serial) => "add a bus:\n[bus.port]\nkind = \"serial\"\ndevice = \"/dev/ttyUSB0\"".into(),
     }
 }

@@ -1,8 +1,9 @@
 //! `kind = "serial"`: a serial port, opened through tokio-serial and opened again whenever it comes back.
 //!
-//! What is spoken on it is decided by its sensors: one device that talks by itself ([`super::stream`]).
+//! What is spoken on it is decided by its sensors: one device that talks by itself ([`super::stream`]), or Modbus units that
+//! are asked one after the other ([`super::modbus`]).
 
-use super::{BusKind, Carries, Draft, Source, stream};
+use super::{BusKind, Carries, Draft, Source, modbus, stream};
 use crate::section::Section;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,10 +28,13 @@ fn open(mut section: Section<'_, '_>, drafts: Vec<Draft<'_, '_>>) -> Option<Box<
 
 /// Gives the port to whatever its sensors speak.
 pub(super) fn connect(bus: &Section<'_, '_>, port: Port, drafts: Vec<Draft<'_, '_>>) -> Option<Box<dyn Source>> {
+    if drafts.iter().all(|draft| draft.driver_name() == modbus::ENTRY.name) {
+        return modbus::open_rtu(port, drafts);
+    }
     let mut drafts = drafts.into_iter();
     let first = drafts.next()?;
     if let Some(second) = drafts.next() {
-        let message = format!("[{}] has more than one device that talks by itself", bus.name());
+        let message = format!("[{}] has more than one device, and not all of them speak Modbus", bus.name());
         let section = &second.section;
         section.report(section.place(), message, "this one is too many", Some("give it a port of its own".into()));
         return None;
@@ -78,6 +82,11 @@ impl Port {
                 _ => StopBits::One,
             },
         }
+    }
+
+    /// Bits per second.
+    pub(super) fn baud(&self) -> u32 {
+        self.baud
     }
 
     /// Opens the port for this process alone; an error says what to do about it.

@@ -328,6 +328,6 @@ mod tests {
             sensor("a"),
             sensor("b")
         ));
-        assert_eq!(problems[0].message, "[bus.p] has more than one device that talks by itself");
+        assert_eq!(problems[0].message, "[bus.p] has more than one device, and not all of them speak Modbus");
     }
 }
