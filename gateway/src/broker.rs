@@ -7,7 +7,7 @@ use crate::tls;
 use reqwest::Url;
 use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode};
 use rumqttc::v5::{ConnectionError, MqttOptions, StateError};
-use rumqttc::{TlsConfiguration, Transport};
+use rumqttc::{NetworkOptions, TlsConfiguration, Transport};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +59,10 @@ impl Broker {
     pub(crate) fn options(&self) -> Result<MqttOptions, String> {
         let mut options = MqttOptions::new(&self.client_id, &self.host, self.port);
         options.set_keep_alive(self.keep_alive).set_clean_start(true);
+        // Otherwise an alarm behind unacknowledged data waits for the peer's delayed acknowledgement: 40 ms and more.
+        let mut network = NetworkOptions::new();
+        network.set_tcp_nodelay(true);
+        options.set_network_options(network);
         if let Some(files) = &self.tls {
             let config = Arc::new(files.client_config()?);
             options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(config)));
