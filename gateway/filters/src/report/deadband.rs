@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Emit, Knot};
+use super::reducer::{Emit, Knot};
 
 /// State of the deadband of one run of readings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

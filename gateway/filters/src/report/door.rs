@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Emit, Knot};
+use super::reducer::{Emit, Knot};
 
 /// Every slope.
 const ANY: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);

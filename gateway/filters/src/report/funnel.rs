@@ -11,7 +11,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Emit, Knot, Leeway, round};
+use super::reducer::{Emit, Knot, Leeway};
+use super::round;
 use crate::Nanos;
 
 /// Corners that a hull can have; one more forces a point, so the bound never depends on it. Real data needs 8 at a bound of 1 %.

@@ -11,14 +11,20 @@ pub(super) struct Grid {
     pub(super) hop: Nanos,
     pub(super) width: Nanos,
     pub(super) grace: Nanos,
-    /// Readings that a full window has.
-    pub(super) expected: u32,
+    /// Expected interval between readings; 0: not known.
+    pub(super) period: Nanos,
 }
 
 impl Grid {
     /// Start of the pane that holds a time.
     fn start(&self, at: Nanos) -> Nanos {
         at.div_euclid(self.hop).saturating_mul(self.hop)
+    }
+
+    /// Readings that a full window has.
+    fn expected(&self) -> u32 {
+        let readings = if self.period > 0 { self.width / self.period } else { 0 };
+        u32::try_from(readings).unwrap_or(u32::MAX)
     }
 
     fn slot(&self, start: Nanos, panes: usize) -> usize {
@@ -54,6 +60,15 @@ impl Clocked {
         reading: Reading,
         out: &mut dyn FnMut(Summary),
     ) {
+        let closes = self.next.is_none_or(|next| grid.is_over(next, reading.at));
+        if !closes && let Some(pane) = panes.iter_mut().find(|pane| pane.holds(last, reading)) {
+            // What nearly every reading does.
+            if let Some(last) = last {
+                pane.join(last, reading, last.at, reading.at);
+            }
+            pane.add(reading);
+            return;
+        }
         let start = grid.start(reading.at);
         if let Some(last) = last {
             // The line's first part belongs to a window that may close right after.
@@ -128,7 +143,7 @@ impl Clocked {
 
 /// The window that starts here.
 fn put_together(grid: Grid, panes: &mut [Pane], start: Nanos) -> Summary {
-    let mut window = Summary::new(start, grid.width, grid.expected);
+    let mut window = Summary::new(start, grid.width, grid.expected());
     let mut next = start;
     for _ in 0..panes.len() {
         if next >= start.saturating_add(grid.width) {
@@ -139,7 +154,7 @@ fn put_together(grid: Grid, panes: &mut [Pane], start: Nanos) -> Summary {
         }
         next = next.saturating_add(grid.hop);
     }
-    Summary { start, width: grid.width, expected: grid.expected, ..window }
+    Summary { start, width: grid.width, expected: grid.expected(), ..window }
 }
 
 /// The pane of this start, if there is anything in it.

@@ -20,6 +20,13 @@ impl Pane {
         self.summary.count == 0 && self.summary.covered == 0
     }
 
+    /// Whether it is the pane of a reading, and of the one that it is joined to.
+    pub(super) fn holds(&self, last: Option<Reading>, reading: Reading) -> bool {
+        let start = self.summary.start;
+        let inside = reading.at >= start && reading.at < start.saturating_add(self.summary.width);
+        inside && !self.is_free() && last.is_none_or(|last| last.at >= start)
+    }
+
     pub(super) fn add(&mut self, Reading { at, value, quality }: Reading) {
         self.summary.add(at, value);
         self.summary.quality = self.summary.quality.max(quality);
