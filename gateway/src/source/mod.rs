@@ -7,6 +7,7 @@ pub(crate) mod csv;
 mod delivery;
 mod device;
 mod dice;
+mod exec;
 mod extract;
 mod grid;
 mod host;
@@ -26,6 +27,7 @@ mod stream;
 mod testing;
 mod thread;
 mod trouble;
+mod w1;
 
 pub use life::{Life, Pulse};
 pub use plan::{Plan, Sources, driver_names};
@@ -230,7 +232,8 @@ type Alone = fn(Draft<'_, '_>) -> Option<Box<dyn Source>>;
 pub const BUSES: &[BusKind] = &[i2c::KIND, sim::KIND, serial::KIND, sim_serial::KIND, modbus::KIND];
 
 /// Every driver that is not a device, in the order in which help and documentation list them.
-pub const TABLE: &[Entry] = &[stream::ENTRY, modbus::ENTRY, mqtt::ENTRY, host::ENTRY, csv::ENTRY];
+pub const TABLE: &[Entry] =
+    &[stream::ENTRY, modbus::ENTRY, mqtt::ENTRY, host::ENTRY, w1::ENTRY, exec::ENTRY, csv::ENTRY];
 
 /// Something that delivers readings of one or more sensors until it is told to stop: a bus with its sensors, a file,
 /// a subscription. It opens what it needs by itself, again and again if need be: Weir starts with everything absent.
