@@ -7,8 +7,9 @@
 //!
 //! One pass, constant memory, no look-ahead, no clock, one set of constants for every channel ([`Tuning::SHIPPED`]). What it
 //! reaches on public benchmarks and where it is weak: DETECTOR.md in this crate. It finds news, not faults: what is news to a
-//! channel that it has watched for days may be no news to a person. It says nothing during its first 200 blocks (17 hours at
-//! one reading per five minutes or faster), and each kind of news once: what was reported becomes usual.
+//! channel that it has watched for days may be no news to a person. During its first two days and 150
+//! blocks it only learns, but for far readings after the first day; and it tells each kind of news once: what was reported
+//! becomes usual.
 
 mod block;
 mod feature;
@@ -34,6 +35,8 @@ pub use self::tuning::Tuning;
 const DAY: u32 = 288;
 /// The level of hours this many spreads off the mean, for a day on end, is the new level.
 const MOVED: f32 = 3.0;
+/// Seconds in which a channel's news are not told: what is usual at a time of the day is known on the third day.
+const FIRST_DAYS: f32 = 2.0 * 86_400.0;
 /// So many independent values say little about what is usual.
 const FEW: f32 = 40.0;
 /// Values beyond this are taken as this: no sensor means them, and their squares must fit an `f32`.
@@ -105,10 +108,16 @@ impl Auto {
         self.age = self.age.saturating_add(1);
         self.patience.pass_block(tuning);
 
-        let verdict = self.patience.judge(score / tuning.threshold, reason, tuning);
+        // News of the first days is kept to itself, but not news a second time either.
+        let verdict = self.patience.judge(score / tuning.threshold, reason, tuning).filter(|_| self.knows_the_day());
         self.still_reported &= self.shape.is_still();
         self.still_reported |= verdict.is_some() && feature == Feature::Still;
         verdict
+    }
+
+    /// Whether every time of the day was seen more than once.
+    fn knows_the_day(&self) -> bool {
+        self.age as f32 * self.gather.pace() >= FIRST_DAYS
     }
 
     fn oddest(&self, oddness: &[Oddness; FEATURES], tuning: &Tuning) -> (Feature, f32) {

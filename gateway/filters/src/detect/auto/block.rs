@@ -89,6 +89,11 @@ impl Gather {
         (very_first || self.is_full(at)).then(|| self.close())
     }
 
+    /// Seconds from block to block.
+    pub(crate) fn pace(&self) -> f32 {
+        if self.interval > WIDTH / 2.0 { self.interval } else { WIDTH }
+    }
+
     fn learn_interval(&mut self, at: Nanos) {
         let gap = seconds(at.saturating_sub(self.before));
         if self.started && gap > 0.0 {

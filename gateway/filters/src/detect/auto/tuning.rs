@@ -61,7 +61,7 @@ impl Tuning {
     /// What ships.
     pub const SHIPPED: Self = Self {
         threshold: 0.26,
-        weight: [1.0, 1.0, 1.1, 1.1, 0.98, 0.45, 2.8, 10.0, 0.54, 1.5, 0.42, 0.57],
+        weight: [1.0, 1.0, 1.1, 1.1, 0.98, 0.45, 2.8, 10.0, 0.54, 1.5, 0.3, 0.57],
         of_record: 0.21,
         of_mean: 0.5,
         of_noise: 5.5,
@@ -71,7 +71,7 @@ impl Tuning {
         least_dip: 0.55,
         least_for_the_time: 0.035,
         least_rough: 0.085,
-        turns_floor: 0.54,
+        turns_floor: 0.3,
         still_floor: 18.0,
         age: 0.083,
         age_limit: 53_000.0,
