@@ -37,7 +37,7 @@ pub struct Tuning {
     pub age_limit: f32,
     /// Trust shrinks by this for each e-fold of smoothness (spread / step).
     pub smoothness: f32,
-    /// Trust shrinks by this for each e-fold that less than [`super::FEW`] independent values were seen.
+    /// Trust shrinks by this for each e-fold that fewer than 40 independent values were seen.
     pub dependence: f32,
     /// Blocks before the first alert.
     pub warm_up: u32,
