@@ -1,7 +1,7 @@
 //! An MQTT 5 broker: where it is, who we are to it, and what it means when it says no. What is said over the connection is
 //! the business of the sink and the source that have one.
 
-use crate::secret::{self, Secret};
+use crate::secret::{self, Login};
 use crate::section::{Section, Span};
 use crate::tls;
 use reqwest::Url;
@@ -17,8 +17,7 @@ pub(crate) struct Broker {
     host: String,
     port: u16,
     tls: Option<tls::Files>,
-    username: Option<String>,
-    password: Option<Secret>,
+    login: Option<Login>,
     client_id: String,
     keep_alive: Duration,
 }
@@ -29,8 +28,7 @@ impl Broker {
     pub(crate) fn read(section: &mut Section<'_, '_>, client_id: String) -> Option<Self> {
         let address = read_url(section);
         let tls = tls::Files::take(section);
-        let username = section.take("username");
-        let password = Secret::take(section, "password_file", "password_env");
+        let login = Login::take(section);
         let client_id = section.take("client_id").unwrap_or(client_id);
         let keep_alive =
             section.take_checked("keep_alive", "must be 5s to 10m", |s: &Span| (5..=600).contains(&s.0.as_secs()));
@@ -45,14 +43,14 @@ impl Broker {
                 help,
             );
         }
-        Some(Self { host, port, tls: secure.then_some(tls), username, password, client_id, keep_alive })
+        Some(Self { host, port, tls: secure.then_some(tls), login, client_id, keep_alive })
     }
 
     /// A broker on this machine.
     #[cfg(test)]
     pub(crate) fn local(port: u16, client_id: &str) -> Self {
         let (host, client_id) = ("127.0.0.1".into(), client_id.into());
-        Self { host, port, tls: None, username: None, password: None, client_id, keep_alive: Duration::from_secs(5) }
+        Self { host, port, tls: None, login: None, client_id, keep_alive: Duration::from_secs(5) }
     }
 
     /// Everything for one connection without a past; secrets and certificates are read anew.
@@ -67,9 +65,8 @@ impl Broker {
             let config = Arc::new(files.client_config()?);
             options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(config)));
         }
-        if let Some(username) = &self.username {
-            let password = self.password.as_ref().map(Secret::read).transpose()?;
-            options.set_credentials(username, password.unwrap_or_default());
+        if let Some(login) = &self.login {
+            options.set_credentials(&login.user, login.password()?);
         }
         Ok(options)
     }

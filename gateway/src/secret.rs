@@ -46,6 +46,32 @@ impl Secret {
     }
 }
 
+/// A user and where the password is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Login {
+    /// The user's name.
+    pub(crate) user: String,
+    password: Option<Secret>,
+}
+
+impl Login {
+    /// Takes `username` and `password_file` or `password_env`; a password for nobody is reported.
+    pub(crate) fn take(section: &mut Section<'_, '_>) -> Option<Self> {
+        let user = section.take("username");
+        let password = Secret::take(section, "password_file", "password_env");
+        if user.is_none() && password.is_some() {
+            let message = format!("[{}] has a password, but no `username`", section.name());
+            section.report(section.place(), message, "whose password?", Some("add username = \"…\"".into()));
+        }
+        Some(Self { user: user?, password })
+    }
+
+    /// The password; empty where there is none.
+    pub(crate) fn password(&self) -> Result<String, String> {
+        self.password.as_ref().map_or(Ok(String::new()), Secret::read)
+    }
+}
+
 fn resolve(path: &Path) -> PathBuf {
     let credential = std::env::var_os("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join(path));
     credential.filter(|file| path.is_relative() && file.exists()).unwrap_or_else(|| path.to_owned())
@@ -99,6 +125,15 @@ mod tests {
         assert!(missing.contains("/nonexistent/password") && missing.contains("is the name right?"), "{missing}");
         let unset = Secret::Variable("WEIR_NO_SUCH_VARIABLE".into()).read().unwrap_err();
         assert!(unset.contains("WEIR_NO_SUCH_VARIABLE"), "{unset}");
+    }
+
+    #[test]
+    fn a_password_needs_its_user() {
+        let problems = Problems::default();
+        let table = DeTable::parse("password_file = 'a'").unwrap();
+        let mut section = Section::new("sink.plant", table.span(), table.into_inner(), &problems);
+        assert_eq!(Login::take(&mut section), None);
+        assert_eq!(problems.into_sorted()[0].message, "[sink.plant] has a password, but no `username`");
     }
 
     #[test]

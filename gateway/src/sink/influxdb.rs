@@ -29,9 +29,8 @@ mod tests;
 use super::{Entry, Limits, Outcome, Outgoing, Sending, Sink, Then};
 use crate::identity::Gateway;
 use crate::record::{Channel, Seq};
-use crate::secret::Secret;
 use crate::section::Section;
-use config::{Config, Login};
+use config::{Config, Credentials};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use reply::Reply;
@@ -175,10 +174,10 @@ impl Influx {
         let body = compress(points).map_err(|e| format!("gzip: {e}"))?;
         let request = self.client()?.post(target.clone()).header(CONTENT_TYPE, "text/plain; charset=utf-8");
         let request = request.header(CONTENT_ENCODING, "gzip").body(body);
-        Ok(match &self.config.login {
-            Login::Nobody => request,
-            Login::User(user, password) => request.basic_auth(user, password.as_ref().map(Secret::read).transpose()?),
-            Login::Token(token) => request.header(AUTHORIZATION, format!("Token {}", token.read()?)),
+        Ok(match &self.config.credentials {
+            Credentials::Nobody => request,
+            Credentials::User(login) => request.basic_auth(&login.user, Some(login.password()?)),
+            Credentials::Token(token) => request.header(AUTHORIZATION, format!("Token {}", token.read()?)),
         })
     }
 

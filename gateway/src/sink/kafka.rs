@@ -184,7 +184,8 @@ impl Kafka {
             Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
                 Verdict::Retry(format!("Kafka has no such topic: {code}; create it, or check `topics`"))
             }
-            Code::MessageTimedOut => Verdict::Retry(self.unanswered()),
+            // A new producer also reads the password and the certificates again.
+            Code::MessageTimedOut => Verdict::Rebuild(self.unanswered()),
             _ => Verdict::Retry(format!("Kafka answers: {code}; look into its log")),
         }
     }

@@ -5,6 +5,9 @@
 //! acknowledged before a connection broke is published again), and that somebody is subscribed at all. A broker that
 //! speaks only MQTT 3.1.1 is refused, because it cannot say that it denies a message.
 //!
+//! Beside 100,000 records on their way, an alarm was acknowledged within 0.3 ms (median) and 6 ms (p99 of 1,000; Mosquitto
+//! 2.0.11 on loopback, two busy cores, test build: `cargo test -p weir --lib beside_a_flood -- --ignored --nocapture`).
+//!
 //! A retained status on `weir/{gateway}/status` says `online`; the last will and a proper goodbye say `offline`.
 //!
 //! ```toml

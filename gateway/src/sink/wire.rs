@@ -3,7 +3,7 @@
 //! Keys come in one fixed order, and those that say nothing are left out: `unit` and `labels` when empty, `gap` and
 //! `partial` when false, `value`, `score`, `bound` where there is none. Receivers must tolerate keys they do not know; `v` grows
 //! when one changes its meaning. A number that is not finite is `null`. Measured numbers (`value`, `min`, `max`, `last`) are
-//! exact; computed ones (`mean`, `stddev`, `sum`, `rate`, `score`) carry [`DIGITS`] significant digits, because the rest is rounding
+//! exact; computed ones (`mean`, `stddev`, `sum`, `rate`, `score`) carry ten significant digits, because the rest is rounding
 //! noise that no compression can shrink. Times are UTC, cut (never rounded up) to milliseconds: `seq`, not the time,
 //! gives the order.
 //!

@@ -1,7 +1,7 @@
 //! The keys of `[sink.NAME]` with `kind = "influxdb"`, as the head of `influxdb.rs` shows them.
 
 use crate::record::Kind;
-use crate::secret::{self, Secret};
+use crate::secret::{self, Login, Secret};
 use crate::section::{Section, Span};
 use crate::sink::LINGER;
 use crate::tls;
@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(super) struct Config {
     /// Where each kind is written to.
     pub(super) targets: Targets,
-    pub(super) login: Login,
+    pub(super) credentials: Credentials,
     pub(super) tls: tls::Files,
     pub(super) measurement: String,
     pub(super) linger: Duration,
@@ -21,9 +21,9 @@ pub(super) struct Config {
 }
 
 /// Who we are to the server.
-pub(super) enum Login {
+pub(super) enum Credentials {
     Nobody,
-    User(String, Option<Secret>),
+    User(Login),
     Token(Secret),
 }
 
@@ -31,14 +31,8 @@ impl Config {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
         let url = read_url(section);
         let targets = Targets::read(section, url);
-        let user = section.take::<String>("username");
-        let password = Secret::take(section, "password_file", "password_env");
-        let token = Secret::take(section, "token_file", "token_env");
-        let login = match (token, user) {
-            (Some(token), _) => Login::Token(token),
-            (None, Some(user)) => Login::User(user, password),
-            (None, None) => Login::Nobody,
-        };
+        let user = Login::take(section).map_or(Credentials::Nobody, Credentials::User);
+        let credentials = Secret::take(section, "token_file", "token_env").map_or(user, Credentials::Token);
         let tls = tls::Files::take(section);
         let named = |name: &String| !name.is_empty() && !name.starts_with('_') && !name.contains(char::is_control);
         let measurement = section.take_checked("measurement", "must be a name that does not begin with `_`", named);
@@ -47,7 +41,7 @@ impl Config {
             section.take_checked("timeout", "must be 1s to 5m", |s: &Span| (1..=300).contains(&s.0.as_secs()));
         Some(Self {
             targets: targets?,
-            login,
+            credentials,
             tls,
             measurement: measurement.unwrap_or_else(|| "sensor_readings".into()),
             linger: linger.map_or(LINGER, |s| s.0),

@@ -2,7 +2,7 @@
 
 use crate::identity::Gateway;
 use crate::record::Kind;
-use crate::secret::Secret;
+use crate::secret::Login;
 use crate::section::{Section, Span};
 use crate::sink::LINGER;
 use crate::tls;
@@ -16,7 +16,8 @@ pub(super) struct Config {
     pub(super) topics: Topics,
     pub(super) client_id: String,
     pub(super) tls: Option<tls::Files>,
-    pub(super) login: Option<(String, Option<Secret>, &'static str)>,
+    pub(super) login: Option<Login>,
+    pub(super) mechanism: &'static str,
     pub(super) linger: Duration,
     pub(super) timeout: Duration,
 }
@@ -39,8 +40,7 @@ impl Config {
         }
         let mechanisms = ["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"].map(|word| (word, word));
         let mechanism = section.take_word("mechanism", &mechanisms).unwrap_or("SCRAM-SHA-256");
-        let username = section.take::<String>("username");
-        let password = Secret::take(section, "password_file", "password_env");
+        let login = Login::take(section);
         let linger = section.take_checked("linger", "must be at most 10m", |s: &Span| s.0.as_secs() <= 600);
         let timeout =
             section.take_checked("timeout", "must be 5s to 5m", |s: &Span| (5..=300).contains(&s.0.as_secs()));
@@ -49,7 +49,8 @@ impl Config {
             topics: topics?,
             client_id: format!("weir-{}-{}", gateway.id, section.key()),
             tls: use_tls.then_some(files),
-            login: username.map(|name| (name, password, mechanism)),
+            login,
+            mechanism,
             linger: linger.map_or(LINGER, |s| s.0),
             timeout: timeout.map_or(Duration::from_secs(30), |s| s.0),
         })
@@ -85,9 +86,9 @@ impl Config {
         if let Some(files) = &self.tls {
             set_tls(&mut client, files);
         }
-        if let Some((name, password, mechanism)) = &self.login {
-            let password = password.as_ref().map(Secret::read).transpose()?.unwrap_or_default();
-            client.set("sasl.mechanism", *mechanism).set("sasl.username", name).set("sasl.password", password);
+        if let Some(login) = &self.login {
+            client.set("sasl.mechanism", self.mechanism);
+            client.set("sasl.username", &login.user).set("sasl.password", login.password()?);
         }
         Ok(client)
     }

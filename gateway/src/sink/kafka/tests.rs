@@ -170,6 +170,7 @@ fn impossible_configurations_are_refused() {
         ("brokers = [\"h:1\"]\ntopics = { event = \"a\" }".into(), "has no `default`"),
         ("brokers = [\"h:1\"]\ntopics = { default = \"a\", evnt = \"a\" }".into(), "did you mean `event`?"),
         (format!("{TOPICS}brokers = [\"h:1\"]\nmechanism = \"MD5\""), "SCRAM-SHA-256"),
+        (format!("{TOPICS}brokers = [\"h:1\"]\npassword_file = \"p\""), "whose password?"),
         (format!("{TOPICS}brokers = [\"h:1\"]\ntls = false\nca_file = \"ca.pem\""), "of no use"),
     ] {
         let problems = fixture::open(&ENTRY, &text).err().unwrap();
@@ -252,6 +253,7 @@ async fn bytes_on_the_wire<'a>(brokers: &str, batches: impl Iterator<Item = &'a 
         client_id: "weir-press-line-4-cloud".into(),
         tls: None,
         login: None,
+        mechanism: "PLAIN",
         linger: Duration::ZERO,
         timeout: Duration::from_secs(30),
     };

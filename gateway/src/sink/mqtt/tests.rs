@@ -375,6 +375,27 @@ async fn mosquitto_passes_every_record_on_in_order() {
 }
 
 #[tokio::test]
+#[ignore = "measures what the head of mqtt.rs states: cargo test -p weir --lib beside_a_flood -- --ignored --nocapture"]
+async fn an_alarm_beside_a_flood_of_data() {
+    let Some(url) = server("WEIR_TEST_MQTT", "an_alarm_beside_a_flood_of_data") else { return };
+    let id = unique("flood");
+    let sink = sink(&format!("url = \"{url}\"\nclient_id = \"{id}\"\ntopic = \"{id}/{{channel}}\""));
+    let flood = send(&sink, samples(0..100_000));
+    let mut waits = Vec::new();
+    for seq in 0..1000 {
+        let event = crate::record::Body::Event(anomaly());
+        let alarm = Outgoing { lane: Lane::Event, ..record(seq, boiler(), fixture::MORNING, event) };
+        let sent = std::time::Instant::now();
+        assert_eq!(sink.send(&[alarm]).await, Outcome::done(1));
+        waits.push(sent.elapsed());
+    }
+    assert!(!flood.is_finished(), "the flood was too small");
+    waits.sort();
+    println!("acknowledged after {:?} (median), {:?} (p99), {:?} at most", waits[500], waits[990], waits[999]);
+    assert!(waits[990] <= Duration::from_millis(50));
+}
+
+#[tokio::test]
 async fn mosquitto_wants_a_certificate_it_trusts() {
     let name = "mosquitto_wants_a_certificate_it_trusts";
     let (Some(url), Some(certs)) = (server("WEIR_TEST_MQTT_TLS", name), server("WEIR_TEST_CERTS", name)) else {
