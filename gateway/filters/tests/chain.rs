@@ -242,3 +242,20 @@ fn a_break_cuts_windows_and_no_line_leads_across_it() {
     assert_eq!(channel.samples().iter().map(|s| s.gap).collect::<Vec<_>>(), [true, false, true]);
     assert_eq!(channel.gauge.counts().late, 0, "after a clock step time may go on anywhere");
 }
+
+#[test]
+fn the_flicker_of_a_coarse_sensor_is_not_worth_sending() {
+    let mut channel = Channel::new(|s| s.report.method = Method::default());
+    channel.series(0..40, |n| (20 + n % 20) as f64);
+    let before = channel.gauge.counts().sent;
+    channel.series(40..1040, |n| if n * 7919 % 10 < 3 { 31.0 } else { 30.0 }).finish();
+    assert!(channel.gauge.counts().sent - before < 10, "{:?}", channel.gauge.counts());
+}
+
+#[test]
+fn a_switching_gauge_keeps_every_edge() {
+    let mut channel = Channel::new(|s| s.report.method = Method::default());
+    channel.series(0..1000, |n| if n / 50 % 2 == 0 { 20.0 } else { 80.0 }).finish();
+    let bound = channel.samples().iter().map(|sample| sample.bound).fold(0.0, f64::max);
+    assert!(bound < 2.0, "{bound}");
+}

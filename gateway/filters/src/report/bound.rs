@@ -11,6 +11,8 @@ use crate::{Settings, SettingsError};
 /// The part of an `auto` bound that noise makes is at most this share of the span.
 const NOISE_CAP: f64 = 0.1;
 
+/// An `auto` bound is at least so many steps of the sensor's resolution: a reading between two steps flickers.
+const STEPS: f64 = 0.6;
 /// Three digits say enough of an `auto` bound.
 const DIGITS: f64 = 0.005;
 
@@ -58,7 +60,7 @@ impl Bound {
             Self::Auto { share, noise } => {
                 let own = scale.noise().max(channel.noise.unwrap_or(0.0));
                 let cap = channel.span.map_or(scale.range(), |span| NOISE_CAP * span);
-                let bound = (noise * own).min(cap).max(share * span);
+                let bound = (noise * own).min(cap).max(share * span).max(STEPS * scale.resolution());
                 round::decimal(bound, bound * DIGITS)
             }
         };
