@@ -17,6 +17,7 @@ const ALARMS: usize = 300;
 
 #[test]
 fn an_alarm_overtakes_a_hundred_thousand_waiting_records() {
+    let _machine = crate::alone();
     let Some(mosquitto) = Server::start(Kind::Mosquitto, NAME) else { return };
     let subscriber = Subscriber::new(mosquitto.port(), "weir/+/+/+/event");
     let mut gateway = Gateway::new(&config(mosquitto.port(), port::free()));

@@ -24,6 +24,7 @@ const UNCOMMITTED: Duration = Duration::from_millis(2500);
 
 #[test]
 fn nothing_committed_is_lost_through_kills_and_outages() {
+    let _machine = crate::beside_others();
     let Some(mosquitto) = Server::start(Kind::Mosquitto, NAME) else { return };
     let Some(influxd) = Server::start(Kind::Influxd, NAME) else { return };
     let Some(broker) = Server::start(Kind::Kafka, NAME) else { return };
@@ -122,7 +123,7 @@ fn check_receivers(received: &BTreeMap<&str, Vec<Record>>, kills: &[Timestamp]) 
         for record in lacking {
             assert!(void.contains(&seq(record)), "{sink} lacks a committed record: {}", record.0);
             assert!(
-                just_before(kills, record.time()),
+                just_before(kills, record.end()),
                 "{sink} lacks a record that was old enough to be committed: {}",
                 record.0
             );

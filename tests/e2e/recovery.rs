@@ -13,6 +13,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_device_that_vanishes_and_comes_back_disturbs_no_other() {
+    let _machine = crate::beside_others();
     let mut gateway = Gateway::new(
         r#"
 [gateway]
@@ -69,6 +70,7 @@ path = "{folder}/out"
 
 #[test]
 fn a_serial_port_that_is_unplugged_is_read_again_when_it_is_back() {
+    let _machine = crate::beside_others();
     let mut gateway = Gateway::new(
         r#"
 [gateway]
@@ -128,6 +130,7 @@ fn say_until_read(gateway: &mut Gateway, device: &mut Device, weight: f64) {
 
 #[test]
 fn a_broker_that_is_absent_at_the_start_gets_everything_when_it_comes() {
+    let _machine = crate::beside_others();
     let name = "recovery::a_broker_that_is_absent_at_the_start_gets_everything_when_it_comes";
     let Some(mut mosquitto) = Server::start(Kind::Mosquitto, name) else { return };
     let subscriber = Subscriber::new(mosquitto.port(), "weir/#"); // its session outlives the broker's absence

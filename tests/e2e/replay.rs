@@ -14,6 +14,7 @@ const NAME: &str = "replay::a_tenth_leaves_and_is_the_same_everywhere";
 
 #[test]
 fn a_tenth_leaves_and_is_the_same_everywhere() {
+    let _machine = crate::beside_others();
     let Some(mosquitto) = Server::start(Kind::Mosquitto, NAME) else { return };
     let Some(influxd) = Server::start(Kind::Influxd, NAME) else { return };
     let Some(mut broker) = Server::absent(Kind::Kafka, NAME) else { return };

@@ -5,6 +5,7 @@ use weir_tests::{influx, kafka};
 
 #[test]
 fn influxdb_keeps_its_databases_through_a_restart() {
+    let _machine = crate::beside_others();
     let Some(mut server) = Server::start(Kind::Influxd, "influxdb_keeps_its_databases_through_a_restart") else {
         return;
     };
@@ -17,6 +18,7 @@ fn influxdb_keeps_its_databases_through_a_restart() {
 
 #[test]
 fn kafka_comes_back_and_an_unused_topic_is_empty() {
+    let _machine = crate::beside_others();
     let Some(mut server) = Server::start(Kind::Kafka, "kafka_comes_back_and_an_unused_topic_is_empty") else {
         return;
     };

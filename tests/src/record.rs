@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 /// What names a record for ever: gateway, epoch, sequence number.
@@ -45,6 +45,12 @@ impl Record {
     pub fn time(&self) -> Timestamp {
         let key = if self.is("summary") { "start" } else { "t" };
         self.text(key).parse().unwrap_or_else(|error| panic!("{error} in {}", self.0))
+    }
+
+    /// When it was complete: a window ends after its start.
+    #[must_use]
+    pub fn end(&self) -> Timestamp {
+        self.time() + SignedDuration::from_secs_f64(self.0["dur_s"].as_f64().unwrap_or(0.0))
     }
 
     /// Whether it is of this kind: `sample`, `summary`, `event`, `status`.
