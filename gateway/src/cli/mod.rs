@@ -6,6 +6,7 @@ mod demo;
 mod logs;
 mod replay;
 mod run;
+mod scan;
 mod score;
 mod show;
 mod status;
@@ -55,6 +56,8 @@ enum Command {
     Demo(demo::Args),
     /// Sends recorded readings through the filters and the sinks, as fast as they take them
     Replay(replay::Args),
+    /// Lists what is connected to this machine, as a configuration that can be pasted
+    Scan(scan::Args),
     /// Shows what the running daemon is doing
     Status(status::Args),
     /// Looks into the outage buffer of a gateway: running, stopped or crashed
@@ -72,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::main(&args),
         Command::Demo(args) => demo::main(args),
         Command::Replay(args) => replay::main(args),
+        Command::Scan(args) => scan::main(&args),
         Command::Status(args) => status::main(&args),
         Command::Buffer(args) => buffer::main(&args),
     };

@@ -11,7 +11,7 @@ use crate::registry::Declared;
 use crate::section::Section;
 use linux_embedded_hal::I2cdev;
 use linux_embedded_hal::i2cdev::linux::LinuxI2CError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use weir_drivers::{BusError, BusFault, Driver, I2c, Mapped};
@@ -112,12 +112,15 @@ impl Wire for Linux {
         if fresh {
             *handle = None;
         }
-        let device = match handle.take() {
-            Some(open) => open,
-            None => Mapped::new(I2cdev::new(&self.device).map_err(|e| bus_error(&e))?, |e| bus_error(e.inner())),
-        };
+        let device = handle.take().map_or_else(|| open_adapter(&self.device), Ok)?;
         Ok(handle.insert(device))
     }
+}
+
+/// Opens an adapter of the kernel.
+pub(super) fn open_adapter(device: &Path) -> Result<Mapped<I2cdev>, BusError> {
+    let adapter = I2cdev::new(device).map_err(|error| bus_error(&error))?;
+    Ok(Mapped::new(adapter, |error| bus_error(error.inner())))
 }
 
 fn bus_error(error: &LinuxI2CError) -> BusError {

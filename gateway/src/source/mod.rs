@@ -18,6 +18,7 @@ mod mqtt;
 mod plan;
 mod poll;
 mod pty;
+pub mod scan;
 mod scenario;
 mod serial;
 mod sim;
