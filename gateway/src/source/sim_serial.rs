@@ -1,7 +1,7 @@
 //! `kind = "sim-serial"`: a device that prints lines on a real pseudo-terminal, driven by a [`Scenario`].
 //!
-//! Weir reads it through the same port code as a real one. `line` says what is printed: `"T={temperature:.2}"` puts in the
-//! scenario's value with two digits.
+//! Weir reads it through the same port code as a real one. A device of the driver table sends its own frames. For others
+//! `line` says what is printed: `"T={temperature:.2}"` puts in the scenario's value with two digits.
 
 use super::dice::Dice;
 use super::pty::Pty;
@@ -14,6 +14,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use weir_drivers::Connection;
+use weir_drivers::sim::Talker;
 
 pub(super) const KIND: BusKind = BusKind {
     name: "sim-serial",
@@ -26,12 +28,10 @@ fn open(mut section: Section<'_, '_>, drafts: Vec<Draft<'_, '_>>) -> Option<Box<
     let sensor = drafts.first()?.section.key().to_owned();
     let mut scenario = Scenario::read(&mut section);
     let world = scenario.take(&sensor);
-    let line = section.require::<toml::Spanned<String>>("line", "\"T={temperature:.2}\"");
-    let line = line.and_then(|line| {
-        let refuse =
-            |why| section.report(line.span(), format!("`line` in [{}] cannot be printed", section.name()), why, None);
-        Line::read(line.get_ref(), &world).map_err(refuse).ok()
-    });
+    let voice = match weir_drivers::find(drafts.first()?.driver_name()).map(|device| device.connection) {
+        Some(Connection::Serial { simulate, .. }) => read_device(&section, simulate(), &world),
+        _ => read_line(&mut section, &world),
+    };
     let every = section.take::<Span>("every").map_or(Duration::from_secs(1), |s| s.0).max(Duration::from_millis(1));
     let device = Arc::new(Mutex::new(None));
     let port = Port::read(&mut section, drafts.first(), Arc::clone(&device));
@@ -39,8 +39,25 @@ fn open(mut section: Section<'_, '_>, drafts: Vec<Draft<'_, '_>>) -> Option<Box<
     let everywhere = scenario.finish(&section);
     section.finish();
     let dice = Dice::new(1, &sensor);
-    let printer = Printer { device, line: line?, every, world, everywhere, dice, pty: None, last: String::new() };
+    let printer = Printer { device, voice: voice?, every, world, everywhere, dice, pty: None, last: Vec::new() };
     Some(Box::new(Simulated { printer, reader: reader? }))
+}
+
+fn read_line(section: &mut Section<'_, '_>, world: &World) -> Option<Voice> {
+    let line = section.require::<toml::Spanned<String>>("line", "\"T={temperature:.2}\"")?;
+    let refuse =
+        |why| section.report(line.span(), format!("`line` in [{}] cannot be printed", section.name()), why, None);
+    Line::read(line.get_ref(), world).map_err(refuse).map(Voice::Line).ok()
+}
+
+fn read_device(section: &Section<'_, '_>, mut device: Box<dyn Talker + Send>, world: &World) -> Option<Voice> {
+    let unknown = world.signals.iter().find(|(quantity, signal)| !device.set(quantity, signal.clone().at(0.0)));
+    if let Some((quantity, _)) = unknown {
+        let message = format!("the scenario of [{}] sets `{quantity}`", section.name());
+        section.report(section.place(), message, "the device does not sense it", None);
+        return None;
+    }
+    Some(Voice::Device(device))
 }
 
 /// A device and Weir's end of the line.
@@ -72,14 +89,14 @@ impl Source for Simulated {
 /// The device: prints a line every so often while its cable is plugged in.
 struct Printer {
     device: Arc<Mutex<Option<PathBuf>>>,
-    line: Line,
+    voice: Voice,
     every: Duration,
     world: World,
     everywhere: Vec<Fault>,
     dice: Dice,
     pty: Option<Pty>,
-    /// The line printed last.
-    last: String,
+    /// What was said last.
+    last: Vec<u8>,
 }
 
 impl Printer {
@@ -99,7 +116,7 @@ impl Printer {
             Some((FaultKind::Unplug, _)) => return self.unplug(),
             Some((FaultKind::Slow, times)) if !tick.is_multiple_of(times.max(1).into()) => return,
             Some((FaultKind::Frozen, _)) => {}
-            _ => self.last = self.line.print(&mut self.world, t),
+            _ => self.last = self.voice.say(&mut self.world, t),
         }
         self.plug_in();
         let bytes = self.spoil(fault.map(|fault| fault.kind));
@@ -125,11 +142,31 @@ impl Printer {
     }
 
     fn spoil(&mut self, fault: Option<FaultKind>) -> Vec<u8> {
-        let line = self.last.as_bytes();
+        let line = self.last.as_slice();
         match fault {
             Some(FaultKind::Garbage) => line.iter().map(|_| self.dice.roll() as u8).collect(),
             Some(FaultKind::Damage) => line[..line.len() / 2].to_vec(),
             _ => line.to_vec(),
+        }
+    }
+}
+
+/// What the device says.
+enum Voice {
+    Line(Line),
+    Device(Box<dyn Talker + Send>),
+}
+
+impl Voice {
+    fn say(&mut self, world: &mut World, t: f64) -> Vec<u8> {
+        match self {
+            Self::Line(line) => line.print(world, t).into_bytes(),
+            Self::Device(device) => {
+                for (quantity, signal) in &mut world.signals {
+                    device.set(quantity, signal.at(t));
+                }
+                device.say()
+            }
         }
     }
 }
@@ -221,5 +258,42 @@ mod tests {
     fn a_line_that_cannot_be_printed_is_a_problem() {
         let problems = Bench::problems(&SCALE.replace("{weight:.1}", "{wait}"));
         assert_eq!(problems[0].label, "the scenario has no `wait`, only: weight");
+    }
+
+    fn device(driver: &str, value: &str) -> String {
+        format!(
+            "[bus.p]\nkind = \"sim-serial\"\nevery = \"10ms\"\n{value}\n[sensor.air]\ndriver = \"{driver}\"\nbus = \"p\"\nevery = \"20ms\"\n"
+        )
+    }
+
+    #[test]
+    fn devices_of_the_table_send_their_own_frames() {
+        let mut bench = Bench::start(&device("pms5003", "value.air.pm2_5 = 12"));
+        bench.until(|b| b.values("air/pm2_5").len() >= 3);
+        assert!(bench.values("air/pm2_5").iter().all(|v| *v == 12.0), "{:?}", bench.values("air/pm2_5"));
+    }
+
+    #[test]
+    fn a_device_that_waits_to_be_asked_is_asked_and_its_silence_is_a_failure() {
+        let mut bench = Bench::start(&device("mhz19", "value.air.co2 = 800"));
+        bench.until(|b| b.values("air/co2").len() >= 3);
+        assert!(bench.values("air/co2").iter().all(|v| *v == 800.0));
+        let silent = crate::source::pty::Pty::open().unwrap();
+        let config = device("mhz19", &format!("device = {:?}", silent.path()))
+            .replace("sim-serial", "serial")
+            .replace("every = \"10ms\"\n", "");
+        let mut bench = Bench::start(&config);
+        bench.until(|b| b.failures("air").len() >= 2);
+        assert!(bench.failures("air")[0].starts_with("the device does not answer"));
+    }
+
+    #[test]
+    fn every_serial_device_of_the_table_is_read_from_its_twin() {
+        for entry in
+            weir_drivers::TABLE.iter().filter(|e| matches!(e.connection, weir_drivers::Connection::Serial { .. }))
+        {
+            let mut bench = Bench::start(&device(entry.name, ""));
+            bench.until(|b| b.arrivals.iter().any(|a| matches!(a, crate::source::Arrival::Reading { .. })));
+        }
     }
 }

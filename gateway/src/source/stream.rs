@@ -1,4 +1,5 @@
-//! A device that talks by itself on a serial line: lines of text (`driver = "text"`) or the frames of a known device.
+//! A device on a serial line of its own: lines of text (`driver = "text"`) or the frames of a known device, which talks by
+//! itself or is asked every so often.
 //!
 //! The port is opened again and again until it is there, and again when it goes away. Bytes are cut into lines or frames of
 //! limited length; what is damaged is a failed reading, and the next one counts again.
@@ -14,7 +15,8 @@ use crate::section::Section;
 use regex::Regex;
 use std::borrow::Cow;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_serial::SerialStream;
 use weir_drivers::{Channel, Connection, Framing, Measurements};
 
@@ -30,10 +32,13 @@ const LONGEST_LINE: usize = 4096;
 /// First wait before a port is opened again.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// How often a device that waits to be asked is asked, unless `every` says otherwise.
+const EVERY: Duration = Duration::from_secs(1);
+
 /// Reads the one sensor of a port.
 pub(super) fn open(port: Port, draft: Draft<'_, '_>) -> Option<Box<dyn Source>> {
     let device = weir_drivers::find(draft.driver_name());
-    let Draft { mut section, channels, .. } = draft;
+    let Draft { mut section, channels, every, .. } = draft;
     let name = section.key().into();
     let framer = match device.map(|device| (device, device.connection)) {
         Some((device, Connection::Serial { open, .. })) => {
@@ -47,13 +52,14 @@ pub(super) fn open(port: Port, draft: Draft<'_, '_>) -> Option<Box<dyn Source>> 
         _ => Lines::read(&mut section, channels).map(Framer::Lines),
     };
     section.finish();
-    Some(Box::new(Stream { name, port, framer: framer? }))
+    Some(Box::new(Stream { name, port, framer: framer?, every: every.unwrap_or(EVERY) }))
 }
 
 struct Stream {
     name: Box<str>,
     port: Port,
     framer: Framer,
+    every: Duration,
 }
 
 impl Source for Stream {
@@ -65,7 +71,7 @@ impl Source for Stream {
         Box::pin(async move {
             let Some(feed) = feeds.into_iter().next() else { return };
             let mut trouble = Trouble::new(self.name, RETRY);
-            let mut talk = Talk { delivery: Delivery::new(feed), framer: self.framer };
+            let mut talk = Talk { delivery: Delivery::new(feed), framer: self.framer, every: self.every };
             loop {
                 let end = life.until_over(talk.listen(&self.port, &mut trouble)).await;
                 let Some(Ok(why)) = end else { return };
@@ -78,10 +84,11 @@ impl Source for Stream {
     }
 }
 
-/// A conversation that only the device leads.
+/// A conversation with a device: it talks by itself, or answers one question that is asked again and again.
 struct Talk {
     delivery: Delivery,
     framer: Framer,
+    every: Duration,
 }
 
 impl Talk {
@@ -92,14 +99,31 @@ impl Talk {
             Err(why) => return Ok(why),
         };
         self.framer.restart();
+        let question = self.framer.question();
+        let mut questions = interval(self.every);
+        questions.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut is_unanswered = false;
         let mut buffer = [0; 512];
         loop {
-            let bytes = match read(&mut stream, &mut buffer).await {
-                Ok(bytes) => bytes,
-                Err(why) => return Ok(why),
-            };
-            trouble.over();
-            self.take(bytes).await?;
+            tokio::select! {
+                bytes = read(&mut stream, &mut buffer) => match bytes {
+                    Ok(bytes) => {
+                        trouble.over();
+                        is_unanswered = false;
+                        self.take(bytes).await?;
+                    }
+                    Err(why) => return Ok(why),
+                },
+                _ = questions.tick(), if question.is_some() => {
+                    if is_unanswered {
+                        self.delivery.fail("the device does not answer: check its power, and that RX and TX are crossed").await?;
+                    }
+                    is_unanswered = true;
+                    if let Err(error) = stream.write_all(question.unwrap_or_default()).await {
+                        return Ok(format!("{PORT_GONE} ({error})"));
+                    }
+                }
+            }
         }
     }
 
@@ -144,6 +168,14 @@ impl Framer {
         if let Self::Lines(lines) = self {
             lines.buffer.clear();
             lines.skipping = true;
+        }
+    }
+
+    /// What the device waits for before it talks.
+    fn question(&self) -> Option<&'static [u8]> {
+        match self {
+            Self::Lines(_) => None,
+            Self::Device(framing) => framing.request(),
         }
     }
 
