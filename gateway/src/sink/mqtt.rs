@@ -54,9 +54,6 @@ pub(super) const ENTRY: Entry = Entry { name: "mqtt", summary: "MQTT 5, QoS 1, l
 /// No packet that a broker sends to a publisher is larger.
 const LARGEST_INCOMING: u32 = 64 << 10;
 
-/// How long a goodbye may take.
-const GOODBYE: Duration = Duration::from_secs(2);
-
 /// `[sink.NAME]` with `kind = "mqtt"`.
 #[derive(Debug, Clone)]
 struct Config {
@@ -154,8 +151,8 @@ impl Sink for Mqtt {
             let Some(task) = self.task.get() else { return };
             let (goodbye, said) = oneshot::channel();
             if task.send(Request::Close(goodbye)).await.is_ok() {
-                // In vain when the broker is away: the last will says the same.
-                let _ = tokio::time::timeout(GOODBYE, said).await;
+                // An error means that the broker is away: the last will has said the same.
+                let _ = said.await;
             }
         })
     }

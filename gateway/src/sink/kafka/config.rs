@@ -74,6 +74,7 @@ impl Config {
             .set("message.timeout.ms", self.timeout.as_millis().to_string())
             .set("reconnect.backoff.max.ms", "2000")
             .set("socket.keepalive.enable", "true")
+            .set("socket.nagle.disable", "true")
             .set("log.connection.close", "false");
         let (tls, sasl) = (self.tls.is_some(), self.login.is_some());
         let protocol = match (tls, sasl) {
