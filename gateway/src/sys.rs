@@ -1,6 +1,6 @@
 //! The few facts that only the kernel knows: boot id, clocks. The one file in which unsafe code may stand, because
-//! `adjtimex` (is the clock synchronised?) and `malloc_trim` have no safe wrapper in the crates we use.
-#![expect(unsafe_code, reason = "two libc calls without a safe wrapper, each explained where it stands")]
+//! `adjtimex` (is the clock synchronised?), `mallopt` and `malloc_trim` have no safe wrapper in the crates we use.
+#![expect(unsafe_code, reason = "three libc calls without a safe wrapper, each explained where it stands")]
 
 use crate::clock::Wall;
 use crate::record::{BootId, Nanos};
@@ -44,6 +44,17 @@ fn is_synced() -> bool {
         libc::adjtimex(&mut query)
     };
     state >= 0 && state != libc::TIME_ERROR
+}
+
+/// Keeps the allocator from growing with every database that is opened and closed: large pieces always come fresh from the
+/// kernel (glibc would otherwise learn to reuse them, and touch all of sled's sparse tables), and threads share two arenas.
+pub(crate) fn tame_allocator() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes no pointer, may be called at any time from any thread, and glibc ignores values it does not like.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 << 10);
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+    }
 }
 
 /// Gives memory that was freed back to the kernel; after a sled database has been closed it is worth megabytes.

@@ -1,6 +1,116 @@
 //! The outage buffer: what the pipeline has recorded waits here, in order, until every sink has it.
 //!
-//! See [`Buffer`] for what can be asked of it.
+//! # Constraints
+//!
+//! - **Nothing waits for the disk.** One named thread owns sled; [`Buffer::append`] numbers a record, puts it into memory
+//!   and returns. A disk that is slow, full, read-only, broken or absent costs durability, never a reading or an alarm.
+//! - **It always starts.** Damage is set aside, salvaged and announced. Without a usable disk it works in memory and
+//!   tries again every five seconds.
+//! - **Identity.** (gateway, epoch, number) names a record for ever. Numbers are reserved on the disk, 65,536 at a time,
+//!   before they are used; after a crash numbering goes on behind the reservation and the unused rest is announced as
+//!   `void`. Without a disk to reserve on, a new epoch begins.
+//! - **Memory first.** A data record that every sink acknowledges before the next commit is never written. Events are
+//!   committed at once, at most once per `commit_every`.
+//! - **Committed means readable after a power cut**: the database file is synced on a handle of our own, and so is every
+//!   folder whose entries have changed.
+//! - **Bounded.** Memory by bytes for each class, disk by `max_size` or by what others have left free. Detail is
+//!   given up before history, history before events, and every step is announced and counted.
+//! - **The accounts balance** for every sink: recorded = acknowledged + pending + merged + evicted + rejected + not for it
+//!   + void. They are committed together with the records they count.
+//!
+//! # In memory
+//!
+//! ```text
+//!             append                                        next / acknowledge / reject / rewind
+//! pipeline ───────────► state: a ring and the lanes of each class ◄─────────────────── one reader per sink and class
+//!                        ▲ one lock, never held while the disk works        │
+//!                        │ commit, spill, remove                            │ what only the disk has
+//!                        └─────────────────── thread ◄──────────────────────┘
+//!                                               │
+//!                                             store ──► generations ──► blocks
+//! ```
+//!
+//! There are two classes, events and data, so that an alarm overtakes any backlog. The **ring** holds the newest records of a
+//! class; entries leave when every sink has settled them, or when the disk has them and room is short (`spilled`). A **lane** is
+//! one sink in one class: its *cursor* (everything up to here is settled), its *position* (everything up to here has been handed
+//! out) and what lies between. A reader whose position lies before `spilled` asks the thread for a page from the disk.
+//!
+//! # On disk
+//!
+//! ```text
+//! buffer/
+//!   lock                              held by the process that uses the store
+//!   identity                          epochs, and below which number all may be used; replaced as a whole
+//!   checkpoint, timeline              filter state, clock offsets; replaced as a whole
+//!   g0000000007-0000000007.0/         a generation: a small sled database (about 2 MiB), oldest first
+//!     db, conf, blobs/, snap.*        sled's own
+//!     contents                        first and last number and count, by class; written when it is closed
+//!   g0000000001-0000000006.2/         generations 1 to 6, rewritten at decay level 2
+//!   new-…, trash-…                    half written, half deleted: removed at the next start
+//!   quarantine/                       at most four broken generations, for people to look at
+//! ```
+//!
+//! The keys of a generation, all numbers big-endian:
+//!
+//! | key | value |
+//! |---|---|
+//! | `b` first class last count | a block: records of one class and one boot, about 3 KiB before compression |
+//! | `c` number | a page of the channel dictionary, from that number on |
+//! | `l` number | a piece of the pipeline's ledger |
+//! | `z` | where everybody stood at the last commit: next number, cursors, accounts |
+//!
+//! Every value is a *frame* (16 bytes of magic, kind, version, lengths and CRC-32, then LZ4; see `frame.rs`), so that it
+//! can be recognised in the rubble of a database that does not open. A record in a block is its step from the last
+//! number, its channel's number, its step in time and its body, in postcard.
+//!
+//! # Operations
+//!
+//! **Commit.** Under the lock: take the records that some sink still needs, the standing and the ledger; what
+//! nobody needs leaves the memory unwritten. Then one sled batch, `flush`, `fdatasync`. Only then is a checkpoint
+//! published that presupposes those records. Last, generations that everybody has settled are renamed to `trash-…` and deleted. A
+//! full generation is closed and the next one begun before the batch.
+//!
+//! **Open.** Remove what was half done, read the notes of closed generations (one is only opened if it has none), open the
+//! newest, take its standing, reserve numbers, count on the disk what every sink is waiting for. A difference is damage, and counts as
+//! void.
+//!
+//! **Salvage.** A generation that does not open, or fails while in use, or holds less than its note says, is searched byte by
+//! byte for intact frames. These go into a new generation that takes the place of the broken one by one exchange of
+//! names; the broken one goes to quarantine.
+//!
+//! **Decay and eviction.** From 70 % of the limit on, groups of up to five neighbouring generations that no sink is reading are
+//! rewritten coarser (`decay.rs`) into `new-…`, synced, and renamed; a range within another's range has been
+//! replaced. Above 92 % generations lose their data, oldest first, and last of all their events.
+//!
+//! **Full disk.** With less than 2 MiB free nothing is begun: sled does not survive being refused. Records wait in memory,
+//! the oldest are given up when that is full, and writing goes on by itself once there is room.
+//!
+//! # What it does not do
+//!
+//! - A crash between rewriting a generation and the next commit counts the merged records as void instead of merged.
+//! - While the disk is away, a sink that still needs records from it waits for it; its newer records follow after them.
+//! - If a store comes back whose numbers lie above those that a process without a disk has given out meanwhile, it stays aside
+//!   until the next start.
+//! - There is no cap on the rate of events.
+//!
+//! # Figures
+//!
+//! Measured with `cargo test -p weir --lib buffer::tests::figures -- --ignored --nocapture` and `WEIR_RECORDS=300000` (100
+//! channels, nine samples to a summary, a commit every 500 records) in the test profile, on a virtual machine with two busy x86
+//! cores:
+//!
+//! | | |
+//! |---|---|
+//! | written online, every record acknowledged before the commit | 0 bytes per record |
+//! | written in an outage | 76 bytes per record, 2.0 times its payload of 37 bytes |
+//! | appended and committed | 25,000 to 82,000 records/s |
+//! | drained | 40,000 to 225,000 records/s |
+//! | open after a crash with 300,000 records (23 MB) waiting | 0.05 to 0.2 s; the first record after 0.07 to 0.55 s |
+//! | memory (RssAnon of the whole process) empty, after writing, after draining | 2.4, 6.5, 5.6 MB |
+//!
+//! `WEIR_TRIALS=100 cargo test -p weir --lib buffer::tests::crash`: 100 kills (-9) while 918,400 readings were written, rewritten
+//! and deleted: everything that was safe came back. 100 trials of a flipped bit, a cut, a zeroed page or a deleted file: every
+//! start succeeded, 73 cost nothing, everything that the others cost was announced.
 
 mod block;
 mod decay;
@@ -155,7 +265,7 @@ pub struct SinkStats {
 }
 
 /// Bytes of memory for records of one class, events and data. The oldest go to the disk alone when it is full.
-const ROOM: [usize; CLASSES] = [1 << 20, 4 << 20];
+const ROOM: [usize; CLASSES] = [1 << 20, 2 << 20];
 
 /// The buffer. Cheap to clone; nothing here waits for the disk unless it says so.
 #[derive(Clone)]
@@ -177,6 +287,7 @@ impl Buffer {
     /// Opens the store in `dir`, or makes one. It always starts: damage is set aside and reported, and without a usable
     /// disk records are kept in memory until there is one.
     pub fn open(dir: &Path, config: &Config, subscribers: Vec<Subscriber>) -> (Self, Opened) {
+        crate::sys::tame_allocator();
         let (store, left, trouble) = match Store::open(dir, config.max_size.0) {
             Ok((store, left)) => (Some(store), left, None),
             Err(fault) => {

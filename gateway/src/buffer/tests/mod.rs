@@ -2,6 +2,7 @@
 
 use super::Limits;
 mod crash;
+mod figures;
 mod full;
 mod model;
 mod outage;
