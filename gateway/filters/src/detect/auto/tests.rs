@@ -124,7 +124,7 @@ fn state_can_be_put_away_and_taken_up_again() {
     let signal = |at| room(at) + if at % (3 * DAYS) > 2 * DAYS { 3.0 } else { 0.0 };
     let mut straight = Auto::new(5 * MINUTE);
     let mut broken = straight.clone();
-    for at in (0..12 * DAYS).step_by(5 * MINUTE as usize) {
+    for at in (0..12 * DAYS / (5 * MINUTE)).map(|n| n * 5 * MINUTE) {
         let mut buffer = [0; 4096];
         let bytes = postcard::to_slice(&broken, &mut buffer).unwrap();
         broken = postcard::from_bytes(bytes).unwrap();
