@@ -7,6 +7,17 @@
 //! noise that no compression can shrink. Times are UTC, cut (never rounded up) to milliseconds: `seq`, not the time,
 //! gives the order.
 //!
+//! Every record has `v`, `gw` (the gateway), `epoch` and `seq` (with `gw` the record's name: the same twice is the same record),
+//! `lane`, `kind`, `sensor`, `channel`, `unit` (UCUM), `labels`, `t` (or `start` of a window) and `clock` (`synced`, `unsynced`,
+//! `corrected`). Beside these:
+//!
+//! | `kind` | keys |
+//! |---|---|
+//! | `sample` | `value` (a gauge's number, a counter's or state's integer, a text); `bound`: no reading since the sample before is further from the joining line; `gap`: no line leads here; `lasted_s`: how long a state was what it was before; `id`: of the event around which this reading was kept, which is then no part of the reduced series; `quality` |
+//! | `summary` | `dur_s`, `expected` and `count` of readings, the configured of `min max mean stddev sum last`, `partial`, `quality`; of a counter `last delta rate` (per second) `resets` |
+//! | `event` | `event` (`alarm`, `anomaly`, `fault`), `id` (the same in each phase), `phase` (`opened`, `updated`, `closed`), `value`, `score` (1.0 is just enough), `reason` |
+//! | `status` | `status`, `from` and `to` (numbers); of a `coverage` `sink`, `of_lane`, `sent`, `not_for_you`, `rejected`; of `merged` and `evicted` `records`; of `damaged` `what` |
+//!
 //! This file knows nothing of topics, batches or compression.
 
 use super::Outgoing;
@@ -130,8 +141,9 @@ fn write_status<M: SerializeMap>(map: &mut M, status: &Status) -> Result<(), M::
     map.serialize_entry("from", from)?;
     map.serialize_entry("to", to)?;
     match status {
-        Status::Coverage { sink, sent, not_for_you, rejected, .. } => {
+        Status::Coverage { sink, lane, sent, not_for_you, rejected, .. } => {
             map.serialize_entry("sink", sink)?;
+            map.serialize_entry("of_lane", lane)?;
             map.serialize_entry("sent", sent)?;
             map.serialize_entry("not_for_you", not_for_you)?;
             map.serialize_entry("rejected", rejected)
@@ -281,7 +293,7 @@ mod tests {
             rejected: 1,
         };
         assert!(line(1, Body::Status(status)).contains(
-            r#""status":"coverage","from":3,"to":9,"sink":"plant","sent":5,"not_for_you":1,"rejected":1,"clock""#
+            r#""status":"coverage","from":3,"to":9,"sink":"plant","of_lane":"live","sent":5,"not_for_you":1,"rejected":1,"clock""#
         ));
     }
 

@@ -173,8 +173,9 @@ fn push_status(fields: &mut Fields<'_>, status: &Status) {
     fields.integer("from", *from);
     fields.integer("to", *to);
     match status {
-        Status::Coverage { sink, sent, not_for_you, rejected, .. } => {
+        Status::Coverage { sink, lane, sent, not_for_you, rejected, .. } => {
             fields.text("sink", sink);
+            fields.text("of_lane", lane);
             fields.integer("sent", *sent);
             fields.integer("not_for_you", *not_for_you);
             fields.integer("rejected", *rejected);
