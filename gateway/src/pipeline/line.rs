@@ -14,8 +14,9 @@ use std::sync::Arc;
 use weir_filters::summarise::Pane;
 use weir_filters::{Bulk, Counter, Counts, Gauge, Interrupt, Output, Reading, Settings, State, counter, state};
 
-/// Events of one channel whose context may still be under way.
-const RECENT_EVENTS: usize = 8;
+/// Events of one channel whose names are remembered: all that can be open at once, and some whose context may still be
+/// under way.
+const REMEMBERED_EVENTS: usize = 16;
 
 /// One channel on its way through the filters.
 pub(super) struct Line {
@@ -44,7 +45,8 @@ enum Stages {
 /// What a checkpoint keeps of a channel; it is used again only under the same settings.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Saved {
-    Gauge(Box<Gauge>, Box<Settings>),
+    /// With the names of its events: one that is open now may be closed by another run.
+    Gauge(Box<Gauge>, Box<Settings>, Vec<(u32, EventId)>),
     Counter(Box<Counter>, counter::Settings),
     State(Box<State>, state::Settings),
 }
@@ -71,10 +73,15 @@ impl Line {
 
     /// Goes on with what a checkpoint kept, if it was made under the same settings. Whatever was in the making then has
     /// left, or was lost and counted, since: it is not sent again.
-    pub(super) fn restore(&mut self, saved: Saved) -> bool {
+    pub(super) fn restore(&mut self, mut saved: Saved) -> bool {
+        let events = match &mut saved {
+            Saved::Gauge(_, _, events) => std::mem::take(events),
+            Saved::Counter(..) | Saved::State(..) => Vec::new(),
+        };
         if !self.stages.restore(saved) {
             return false;
         }
+        self.events = events;
         self.stages.interrupt(Interrupt::ClockStep, &mut |_| {});
         self.before = Tally::of_filters(self.stages.counts());
         true
@@ -83,7 +90,9 @@ impl Line {
     /// What a checkpoint keeps.
     pub(super) fn save(&self) -> Option<Saved> {
         match &self.stages {
-            Stages::Gauge { state, settings, .. } => Some(Saved::Gauge(state.clone(), settings.clone())),
+            Stages::Gauge { state, settings, .. } => {
+                Some(Saved::Gauge(state.clone(), settings.clone(), self.events.clone()))
+            }
             Stages::Counter { state, settings } => Some(Saved::Counter(state.clone(), *settings)),
             Stages::State { state, settings } => Some(Saved::State(state.clone(), *settings)),
             Stages::Text { .. } => None,
@@ -176,7 +185,7 @@ impl Stages {
 
     fn restore(&mut self, saved: Saved) -> bool {
         match (self, saved) {
-            (Self::Gauge { state, settings, .. }, Saved::Gauge(was, under)) if *settings == under => *state = was,
+            (Self::Gauge { state, settings, .. }, Saved::Gauge(was, under, _)) if *settings == under => *state = was,
             (Self::Counter { state, settings }, Saved::Counter(was, under)) if *settings == under => *state = was,
             (Self::State { state, settings }, Saved::State(was, under)) if *settings == under => *state = was,
             _ => return false,
@@ -313,6 +322,9 @@ fn outward(
         Output::Event(e) => {
             let at = e.at - shift;
             let id = named(events, e.number, channel, boot, at);
+            if e.phase == weir_filters::Phase::Closed {
+                forget_first(events, e.number);
+            }
             let event = Event {
                 class: e.class,
                 id,
@@ -335,12 +347,19 @@ fn named(events: &mut Vec<(u32, EventId)>, number: u32, channel: &Channel, boot:
     if let Some((_, id)) = events.iter().find(|(n, _)| *n == number) {
         return *id;
     }
-    if events.len() >= RECENT_EVENTS {
+    if events.len() >= REMEMBERED_EVENTS {
         events.remove(0);
     }
     let id = event_id(channel, boot, at, number);
     events.push((number, id));
     id
+}
+
+/// An event is over: its name is the first to be forgotten. One that is open may stay so for months.
+fn forget_first(events: &mut [(u32, EventId)], number: u32) {
+    if let Some(place) = events.iter().position(|(n, _)| *n == number) {
+        events[..=place].rotate_right(1);
+    }
 }
 
 /// A name that no other event has: a hash of whose it is, when it began, and its number.

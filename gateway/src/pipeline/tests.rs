@@ -112,6 +112,28 @@ fn a_restart_goes_on_counting_and_calls_what_was_held_lost() {
 }
 
 #[test]
+fn an_event_keeps_its_name_over_a_restart() {
+    let ids = |out: &[Draft]| -> Vec<_> {
+        let event = |draft: &Draft| match &draft.body {
+            Body::Event(event) => Some((event.phase, event.id)),
+            _ => None,
+        };
+        out.iter().filter_map(event).collect()
+    };
+    let mut bench = Bench::new(&Earlier::default());
+    let channel = bench.channel("a", Quantity::Gauge);
+    bench.read(channel, 1, Measured::Gauge(f64::NAN));
+    let opened = ids(&bench.out);
+    let earlier = Earlier { ledger: None, checkpoint: Some(bench.pipeline.checkpoint()) };
+
+    let mut bench = Bench::new(&earlier);
+    let channel = bench.channel("a", Quantity::Gauge);
+    bench.read(channel, 2, Measured::Gauge(20.0));
+    assert_eq!(opened.len(), 1);
+    assert_eq!(ids(&bench.out), [(Phase::Closed, opened[0].1)]);
+}
+
+#[test]
 fn damaged_leftovers_of_an_earlier_run_are_nothing_to_fail_on() {
     let junk = Earlier { ledger: Some(vec![0xFF; 40]), checkpoint: Some(vec![0xFF; 40]) };
     let mut bench = Bench::new(&junk);
