@@ -4,6 +4,7 @@
 mod alarms;
 mod chaos;
 mod configs;
+mod demo;
 mod recovery;
 mod replay;
 mod servers;
