@@ -247,7 +247,7 @@ impl Patience {
         if score < 1.0 + self.spent || held {
             return None;
         }
-        let verdict = Verdict { score: f64::from(score / (1.0 + self.spent)), reason: EventReason::Unusual(reason) };
+        let verdict = Verdict { score: f64::from(score), reason: EventReason::Unusual(reason) };
         self.since = 0;
         self.last = score;
         self.was_far = is_far;

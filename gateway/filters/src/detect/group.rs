@@ -195,7 +195,8 @@ impl Group {
         if self.alarm > GIVEN_UP {
             self.accept();
         }
-        if holds { score.max(1.0) } else { score }
+        // Above 1.0 as far as it is from being over.
+        if holds { score / OVER } else { score }
     }
 }
 

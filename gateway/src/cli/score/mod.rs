@@ -112,3 +112,6 @@ fn read_spans(path: &Path) -> anyhow::Result<Spans> {
         .map(|(n, line)| row(line).with_context(|| format!("{}, line {}: not `file,min,max`", path.display(), n + 1)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;
