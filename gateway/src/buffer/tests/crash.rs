@@ -13,6 +13,9 @@ use std::process::{Child, Command, Stdio};
 /// Tells the test binary that it is the process to be killed, and where its store is.
 const CHILD: &str = "WEIR_BUFFER_CHILD";
 
+/// So small that generations are rewritten and given up all the time.
+const TINY: Config = Config { max_size: Size(3 << 20), ..SMALL };
+
 const SMALL: Config = Config { max_size: Size(8 << 20), commit_every: Span(Duration::from_secs(3600)) };
 
 fn trials(short: u64) -> u64 {
@@ -38,7 +41,7 @@ fn child() {
     let Ok(dir) = std::env::var(CHILD) else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
-        let (buffer, _) = Buffer::open(Path::new(&dir), &SMALL, vec![all("far")]);
+        let (buffer, _) = Buffer::open(Path::new(&dir), &TINY, vec![all("far")]);
         let channels: Vec<_> = (0..20).map(|n| named(&format!("s{n}"))).collect();
         let mut alarms = buffer.reader("far", Class::Events);
         say("opened", 0, 0);
@@ -109,22 +112,23 @@ impl Promised {
 #[tokio::test]
 async fn killed_at_any_point_nothing_that_was_safe_is_lost() {
     let mut dice = Dice(1);
-    let (mut left, mut readings) = (trials(12), 0);
+    let (mut left, mut readings, mut merged) = (trials(12), 0, 0);
     while left > 0 {
         let dir = tempfile::tempdir().unwrap();
         let mut promised = Promised::default();
-        for _ in 0..left.min(6) {
+        for _ in 0..left.min(24) {
             promised.kill(dir.path(), Duration::from_millis(dice.roll(700)));
             left -= 1;
         }
-        check_promises(dir.path(), &promised).await;
+        merged += check_promises(dir.path(), &promised).await;
         readings += promised.readings;
     }
-    println!("{} kills, {readings} readings and all alarms that were safe came back", trials(12));
+    println!("{} kills, {readings} readings ({merged} merged) and all alarms that were safe came back", trials(12));
 }
 
-async fn check_promises(dir: &Path, promised: &Promised) {
-    let (buffer, opened) = Buffer::open(dir, &SMALL, vec![all("far")]);
+/// How many records had been merged.
+async fn check_promises(dir: &Path, promised: &Promised) -> u64 {
+    let (buffer, opened) = Buffer::open(dir, &TINY, vec![all("far")]);
     assert!(opened.notices.iter().all(|notice| matches!(notice, Status::Void { .. })), "{:?}", opened.notices);
     assert_eq!(buffer.stats().trouble, None);
     let (mut data, mut alarms) = (buffer.reader("far", Class::Data), buffer.reader("far", Class::Events));
@@ -150,6 +154,7 @@ async fn check_promises(dir: &Path, promised: &Promised) {
     let stats = buffer.stats();
     assert!(stats.sinks[0].accounts.iter().all(|account| account.pending() == 0 && account.balances()), "{stats:?}");
     crash(buffer, dir);
+    stats.sinks[0].accounts[Class::Data as usize].merged
 }
 
 /// A store with a few generations; the last ones of its records were never answered.
@@ -225,9 +230,8 @@ async fn damage_to_any_file_costs_no_more_than_what_it_hit() {
         buffer.end();
         for reader in [&mut data, &mut alarms] {
             while let Some(batch) = reader.next(&NOW).await {
-                for record in &batch {
-                    assert!(came.insert(record.seq), "trial {trial}: {what}: {} came twice", record.seq);
-                }
+                // A record may come twice: when a generation is rebuilt, whatever is unanswered is sent again.
+                came.extend(batch.iter().map(|record| record.seq));
                 reader.acknowledge(batch.last().unwrap().seq);
             }
         }
