@@ -26,7 +26,7 @@ use weir_filters::Interrupt;
 /// Idle channels are looked at this often: windows close, heartbeats leave, silence is noticed.
 pub const TICK: Duration = Duration::from_millis(250);
 
-const DAY: Nanos = 86_400_000_000_000;
+const WEEK: Nanos = 7 * 86_400_000_000_000;
 
 /// What others may see of the pipeline while it runs.
 #[derive(Debug, Default)]
@@ -183,9 +183,9 @@ impl Pipeline {
         self.lines.iter_mut().flatten().for_each(|line| line.step(shift, out));
     }
 
-    /// What makes round boot times round wall-clock times.
+    /// What makes round boot times round wall-clock times, and a weekday of detectors the same one after every restart.
     fn shift(&self) -> Nanos {
-        self.offset.rem_euclid(DAY)
+        self.offset.rem_euclid(WEEK)
     }
 }
 
