@@ -15,10 +15,14 @@ const ADDRESSES: std::ops::RangeInclusive<u8> = 0x08..=0x77;
 /// The usual clock of an I2C bus, which Linux's adapters run at unless told otherwise.
 const STANDARD_MODE: u32 = 100_000;
 
-/// Reads the sensors of `bus`, and its clock to check what it can carry. `None` when anything was reported.
-pub(super) fn read_sensors(bus: &mut Section<'_, '_>, drafts: Vec<Draft<'_, '_>>) -> Option<Vec<Sensor>> {
+/// The clock of a bus.
+pub(super) fn read_hertz(bus: &mut Section<'_, '_>) -> u32 {
     let hertz = bus.take_checked("hertz", "must be 1000 to 5000000", |h| (1_000..=5_000_000).contains(h));
-    let hertz = hertz.unwrap_or(STANDARD_MODE);
+    hertz.unwrap_or(STANDARD_MODE)
+}
+
+/// Reads the sensors of `bus`, and checks that it can carry them. `None` when anything was reported.
+pub(super) fn read_sensors(bus: &Section<'_, '_>, hertz: u32, drafts: Vec<Draft<'_, '_>>) -> Option<Vec<Sensor>> {
     let count = drafts.len();
     let mut load = Load::new(hertz);
     let mut sensors: Vec<Sensor> = Vec::with_capacity(count);

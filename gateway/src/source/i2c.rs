@@ -43,7 +43,8 @@ pub(super) struct Sensor {
 /// Reads a `[bus.NAME]` of kind `i2c` and its sensors.
 fn open(mut section: Section<'_, '_>, drafts: Vec<Draft<'_, '_>>) -> Option<Box<dyn Source>> {
     let device = section.require::<PathBuf>("device", "\"/dev/i2c-1\"");
-    let sensors = device::read_sensors(&mut section, drafts);
+    let hertz = device::read_hertz(&mut section);
+    let sensors = device::read_sensors(&section, hertz, drafts);
     section.finish();
     let sensors = sensors?;
     let wire = Linux::new(device?, sensors.len());
@@ -66,7 +67,7 @@ impl<W: Wire + 'static> Source for Bus<W> {
 }
 
 /// Polls begin one after the other within their period, so that they do not all want the bus at the same moment.
-fn polls(sensors: Vec<Sensor>, feeds: Vec<Feed>, now: Nanos) -> Vec<Poll> {
+pub(super) fn polls(sensors: Vec<Sensor>, feeds: Vec<Feed>, now: Nanos) -> Vec<Poll> {
     let count = sensors.len().max(1) as i64;
     let first = |sensor: &Sensor, n: i64| now + nanos(sensor.every) / count * n;
     let pairs = sensors.into_iter().zip(feeds).zip(0..);
@@ -90,7 +91,7 @@ fn serve(mut wire: impl Wire, mut polls: Vec<Poll>, clock: &Clock, life: &Life, 
     }
 }
 
-fn turn(wire: &mut impl Wire, poll: &mut Poll, slot: usize, now: Nanos) -> Result<(), Closed> {
+pub(super) fn turn(wire: &mut impl Wire, poll: &mut Poll, slot: usize, now: Nanos) -> Result<(), Closed> {
     poll.step(wire.at(slot, !poll.is_ready(), now), now)
 }
 

@@ -14,15 +14,9 @@ pub(super) const KIND: BusKind =
     BusKind { name: "sim", summary: "a simulated I2C bus, driven by a scenario", carries: Carries::I2c, open };
 
 fn open(mut section: Section<'_, '_>, drafts: Vec<Draft<'_, '_>>) -> Option<Box<dyn Source>> {
-    let mut scenario = Scenario::read(&mut section);
-    let sensors = device::read_sensors(&mut section, drafts)?;
-    let mut wire = Simulated::new();
-    for sensor in &sensors {
-        wire.attach(sensor, scenario.take(&sensor.name), &section);
-    }
-    wire.faults = scenario.finish(&section);
+    let bus = Simulated::read(&mut section, drafts);
     section.finish();
-    Some(Box::new(Bus { wire, sensors }))
+    Some(Box::new(bus?))
 }
 
 /// The simulated wire with its chips, and the world around each of them.
@@ -34,12 +28,18 @@ struct Simulated {
     last: Option<Nanos>,
 }
 
-/// Transactions take no time here; the clock of the wire matters only to the check of the configuration.
-const HERTZ: u32 = 100_000;
-
 impl Simulated {
-    fn new() -> Self {
-        Self { chips: Chips::new(HERTZ), slots: Vec::new(), faults: Vec::new(), started: None, last: None }
+    fn read(section: &mut Section<'_, '_>, drafts: Vec<Draft<'_, '_>>) -> Option<Bus<Self>> {
+        let mut scenario = Scenario::read(section);
+        let hertz = device::read_hertz(section);
+        let sensors = device::read_sensors(section, hertz, drafts)?;
+        let mut wire =
+            Self { chips: Chips::new(hertz), slots: Vec::new(), faults: Vec::new(), started: None, last: None };
+        for sensor in &sensors {
+            wire.attach(sensor, scenario.take(&sensor.name), section);
+        }
+        wire.faults = scenario.finish(section);
+        Some(Bus { wire, sensors })
     }
 
     fn attach(&mut self, sensor: &Sensor, mut world: World, bus: &Section<'_, '_>) {
@@ -192,5 +192,136 @@ mod tests {
             said("[[bus.sim.fault]]\nsensor = \"tank\"\nkind = \"explode\"\nat = \"1s\""),
             ["`fault` in [bus.sim] cannot be used"]
         );
+    }
+}
+
+/// Eight busy buses through ten minutes of faults, on a clock of their own: a transaction takes the time it takes on the wire.
+#[cfg(test)]
+mod ledger {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::registry::{Registry, SensorIndex};
+    use crate::section::{Problems, Span};
+    use crate::source::dice::Dice;
+    use crate::source::i2c::{polls, turn};
+    use crate::source::poll::Poll;
+    use crate::source::{Arrival, Feed};
+    use std::collections::HashMap;
+    use std::fmt::Write as _;
+    use std::sync::Arc;
+    use tokio::sync::mpsc;
+    use toml::de::DeTable;
+
+    const TEN_MINUTES: Nanos = 600_000_000_000;
+    const EVERY: Nanos = 1_000_000_000;
+    const SENSORS: usize = 25;
+
+    /// 25 chips on a slow bus, and faults at random times; which is the dice's choice.
+    fn config(dice: &mut Dice, faults: usize) -> String {
+        let chips =
+            (0x40..=0x4F).map(|a| ("ina219", a)).chain((0x18..=0x1F).map(|a| ("mcp9808", a))).chain([("bme280", 0x76)]);
+        let mut text = "hertz = 3900\n".to_owned();
+        for (n, (driver, address)) in chips.enumerate() {
+            let _ = writeln!(text, "[sensor.s{n}]\ndriver = \"{driver}\"\naddress = {address}\nevery = \"1s\"");
+        }
+        for _ in 0..faults {
+            let kind = ["unplug", "garbage", "damage", "frozen", "bus-stuck"][(dice.roll() % 5) as usize];
+            let sensor = dice.roll() as usize % SENSORS;
+            let (at, lasting) = (dice.roll() % 590, 1 + dice.roll() % 20);
+            let whose = if kind == "bus-stuck" { String::new() } else { format!("sensor = \"s{sensor}\"\n") };
+            let _ = writeln!(text, "[[fault]]\n{whose}kind = \"{kind}\"\nat = \"{at}s\"\nfor = \"{lasting}s\"");
+        }
+        text
+    }
+
+    fn bus(text: &str) -> Bus<Simulated> {
+        let problems = Problems::default();
+        let mut section = Section::new("bus.b", 0..0, DeTable::parse(text).unwrap().into_inner(), &problems);
+        let drafts = section.take_named("sensor").into_iter().map(|mut section| Draft {
+            driver: section.require("driver", ""),
+            bus: None,
+            every: section.take::<Span>("every").map(|s| s.0),
+            channels: Vec::new(),
+            section,
+        });
+        let drafts = drafts.collect();
+        let bus = Simulated::read(&mut section, drafts);
+        assert!(problems.is_empty(), "{problems:?}");
+        bus.unwrap()
+    }
+
+    /// Runs a bus for ten minutes; what arrived, how busy it was, and the longest turn.
+    fn run(bus: Bus<Simulated>, clock: &Clock, registry: &Arc<Registry>) -> (Vec<Arrival>, Vec<Poll>, Duration, Nanos) {
+        let (to, mut from) = mpsc::channel(1000);
+        let feeds =
+            (0..SENSORS as u32).map(|n| Feed::new(SensorIndex(n), Arc::clone(registry), to.clone(), clock.clone()));
+        let Bus { mut wire, sensors } = bus;
+        let mut polls = polls(sensors, feeds.collect(), 0);
+        let (mut arrivals, mut now, mut longest) = (Vec::new(), 0, 0);
+        loop {
+            let slot = (0..SENSORS).min_by_key(|slot| polls[*slot].next()).unwrap();
+            now = now.max(polls[slot].next());
+            if now >= TEN_MINUTES {
+                break;
+            }
+            let before = wire.chips.busy();
+            turn(&mut wire, &mut polls[slot], slot, now).unwrap();
+            let took = (wire.chips.busy() - before).as_nanos() as Nanos;
+            (now, longest) = (now + took, longest.max(took));
+            arrivals.extend(std::iter::from_fn(|| from.try_recv().ok()));
+        }
+        polls.iter_mut().for_each(|poll| poll.finish(TEN_MINUTES - 1).unwrap());
+        arrivals.extend(std::iter::from_fn(|| from.try_recv().ok()));
+        (arrivals, polls, wire.chips.busy(), longest)
+    }
+
+    fn registry() -> Arc<Registry> {
+        let sensor = |n| crate::registry::Sensor { name: format!("s{n}").into(), ..Default::default() };
+        Arc::new(Registry::new((0..SENSORS).map(sensor).collect()))
+    }
+
+    #[test]
+    fn every_poll_of_two_hundred_sensors_is_accounted_for() {
+        let mut dice = Dice::new(2026, "faults");
+        for _ in 0..8 {
+            let registry = registry();
+            let (arrivals, ..) = run(bus(&config(&mut dice, 40)), &Clock::simulated(0), &registry);
+            assert!(arrivals.iter().any(|a| matches!(a, Arrival::Failed { .. })));
+            check_accounts(&arrivals, &registry);
+        }
+    }
+
+    #[test]
+    fn at_four_fifths_of_what_a_bus_can_carry_polls_are_as_late_as_the_longest_transaction() {
+        let registry = registry();
+        let (_, polls, busy, longest) = run(bus(&config(&mut Dice::new(0, ""), 0)), &Clock::simulated(0), &registry);
+        let used = busy.as_nanos() as f64 / TEN_MINUTES as f64;
+        assert!((0.75..0.85).contains(&used), "the bus is in use {:.0} % of the time", used * 100.0);
+        let allowed = Duration::from_nanos(longest.unsigned_abs()) + Duration::from_millis(5);
+        let worst = polls.iter().map(|poll| poll.lateness().quantile(0.99)).max().unwrap();
+        // The quantile is rounded up to a power of two.
+        assert!(worst <= 2 * allowed, "{worst:?}, allowed {allowed:?}");
+    }
+
+    /// For each channel: due = read + missed + failed.
+    fn check_accounts(arrivals: &[Arrival], registry: &Registry) {
+        let mut accounts: HashMap<_, u64> = HashMap::new();
+        for arrival in arrivals {
+            let (channels, count) = match arrival {
+                Arrival::Reading { channel, .. } | Arrival::Failed { channel: Some(channel), .. } => {
+                    (vec![*channel], 1)
+                }
+                Arrival::Failed { sensor, channel: None, .. } => (registry.channels_of(*sensor), 1),
+                Arrival::Missed { sensor, polls } => (registry.channels_of(*sensor), *polls),
+            };
+            channels.into_iter().for_each(|channel| *accounts.entry(channel).or_default() += count);
+        }
+        for sensor in 0..SENSORS {
+            let first = EVERY / SENSORS as Nanos * sensor as Nanos;
+            let due = ((TEN_MINUTES - 1 - first) / EVERY + 1).unsigned_abs();
+            for channel in registry.channels_of(SensorIndex(sensor as u32)) {
+                assert_eq!(accounts.get(&channel), Some(&due), "channel {channel:?} of s{sensor}");
+            }
+        }
     }
 }
