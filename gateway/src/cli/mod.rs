@@ -4,6 +4,7 @@ mod buffer;
 mod check;
 mod demo;
 mod logs;
+mod read;
 mod replay;
 mod run;
 mod scan;
@@ -56,6 +57,8 @@ enum Command {
     Demo(demo::Args),
     /// Sends recorded readings through the filters and the sinks, as fast as they take them
     Replay(replay::Args),
+    /// Reads one sensor and prints what it measures, without filters, buffer or sinks
+    Read(read::Args),
     /// Lists what is connected to this machine, as a configuration that can be pasted
     Scan(scan::Args),
     /// Shows what the running daemon is doing
@@ -75,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::main(&args),
         Command::Demo(args) => demo::main(args),
         Command::Replay(args) => replay::main(args),
+        Command::Read(args) => read::main(&args),
         Command::Scan(args) => scan::main(&args),
         Command::Status(args) => status::main(&args),
         Command::Buffer(args) => buffer::main(&args),

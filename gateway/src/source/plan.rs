@@ -2,7 +2,7 @@
 
 use super::{Alone, Arrival, BUSES, BusKind, Carries, Draft, Feed, Life, Open, Pulse, Source, TABLE};
 use crate::clock::Clock;
-use crate::registry::{Declared, Registry, SensorIndex};
+use crate::registry::{Declared, Registry, Sensor, SensorIndex};
 use crate::section::{Section, did_you_mean};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -81,6 +81,14 @@ impl Plan {
             p.sensors.clone().into_iter().zip(channels).flat_map(|(s, all)| all.into_iter().map(move |d| (s, d)))
         };
         self.planned.iter().flat_map(|p| of(p).collect::<Vec<_>>()).collect()
+    }
+
+    /// Leaves out every bus and source that the sensor called `name` does not need.
+    #[must_use]
+    pub fn only(mut self, name: &str, sensors: &[Sensor]) -> Self {
+        let is_it = |index: &SensorIndex| sensors.get(index.0 as usize).is_some_and(|s| *s.name == *name);
+        self.planned.retain(|planned| planned.sensors.iter().any(is_it));
+        self
     }
 
     /// Starts everything, on the current tokio runtime. The channels that are known already are declared before the
