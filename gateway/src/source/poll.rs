@@ -235,3 +235,94 @@ pub(super) fn measured(kind: Kind, measurement: &Measurement) -> Measured {
 pub(super) fn nanos(span: Duration) -> Nanos {
     Nanos::try_from(span.as_nanos()).unwrap_or(Nanos::MAX / 4)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::registry::{Registry, SensorIndex};
+    use std::collections::VecDeque;
+    use tokio::sync::mpsc;
+    use weir_drivers::{Connection, sim};
+
+    const SECOND: Nanos = 1_000_000_000;
+    const CHANNELS: &[Channel] = &[Channel::gauge("a", "V", 0.0, 10.0), Channel::gauge("b", "A", 0.0, 10.0)];
+
+    /// One reading: the values of its channels, and how it ended.
+    type Line = (Vec<(usize, f64)>, Result<(), Error>);
+
+    struct Scripted(VecDeque<Line>);
+
+    impl Driver for Scripted {
+        fn channels(&self) -> &[Channel] {
+            CHANNELS
+        }
+        fn init(&mut self, _: &mut I2c<'_>) -> Result<(), Error> {
+            Ok(())
+        }
+        fn start(&mut self, _: &mut I2c<'_>) -> Result<Duration, Error> {
+            Ok(Duration::ZERO)
+        }
+        fn read(&mut self, _: &mut I2c<'_>, out: &mut Measurements) -> Result<(), Error> {
+            let (values, end) = self.0.pop_front().unwrap();
+            values.into_iter().for_each(|(channel, value)| out.push(channel, value));
+            end
+        }
+    }
+
+    /// What arrives of a sensor with this script when it is polled at these times.
+    fn poll(script: Vec<Line>, times: &[Nanos]) -> (Vec<String>, Poll) {
+        let registry = Arc::new(Registry::new(vec![crate::registry::Sensor::default()]));
+        let (to, mut from) = mpsc::channel(100);
+        let feed = Feed::new(SensorIndex(0), registry, to, Clock::simulated(0));
+        let device = weir_drivers::TABLE.iter().find(|d| matches!(d.connection, Connection::I2c { .. })).unwrap();
+        let driver = Box::new(Scripted(script.into()));
+        let sensor = Sensor { name: "s".into(), address: 8, every: Duration::from_secs(1), device, driver };
+        let mut poll = Poll::new(feed, 0, sensor);
+        let mut bus = sim::Bus::new(100_000);
+        for now in times {
+            poll.step(Ok(&mut bus), *now).unwrap();
+        }
+        let arrivals = std::iter::from_fn(|| from.try_recv().ok());
+        let word = |arrival| match arrival {
+            Arrival::Reading { channel, value, .. } => format!("{} {value:?}", channel.0),
+            Arrival::Failed { channel, .. } => format!("failed {:?}", channel.map(|c| c.0)),
+            Arrival::Missed { polls, .. } => format!("missed {polls}"),
+        };
+        (arrivals.map(word).collect(), poll)
+    }
+
+    const STALE: Error = Error::Stale { register: "R" };
+    const SOON: Error = Error::NotReady { after: Duration::from_millis(3) };
+
+    #[test]
+    fn what_was_measured_before_an_error_counts_and_the_rest_has_failed() {
+        let (arrived, poll) = poll(vec![(vec![(0, 1.5)], Err(STALE))], &[0]);
+        assert_eq!(arrived, ["0 Gauge(1.5)", "failed Some(1)"]);
+        assert!(!poll.is_ready(), "it is set up anew");
+    }
+
+    #[test]
+    fn a_channel_that_a_good_reading_leaves_out_has_failed() {
+        let (arrived, poll) = poll(vec![(vec![(1, 2.0)], Ok(()))], &[0]);
+        assert_eq!(arrived, ["1 Gauge(2.0)", "failed Some(0)"]);
+        assert!(poll.is_ready());
+    }
+
+    #[test]
+    fn a_chip_that_is_not_ready_is_asked_again_soon_but_not_for_ever() {
+        let (arrived, poll_then) = poll(vec![(vec![], Err(SOON))], &[0]);
+        assert_eq!((arrived.len(), poll_then.next()), (0, 3_000_000));
+        let late = SECOND + PATIENCE + 1;
+        let (arrived, _) = poll(vec![(vec![], Err(SOON)), (vec![], Err(SOON))], &[0, late]);
+        assert_eq!(arrived, ["failed None"]);
+    }
+
+    #[test]
+    fn polls_that_nobody_began_are_missed_and_the_grid_stays() {
+        let good = || (vec![(0, 1.0), (1, 1.0)], Ok(()));
+        let (arrived, poll) = poll(vec![good(), good()], &[0, 3 * SECOND + 5]);
+        assert_eq!(arrived[2..3], ["missed 2"]);
+        assert_eq!(poll.next(), 4 * SECOND);
+    }
+}
