@@ -64,6 +64,9 @@ pub(crate) fn leave_out(data: &str, steps: u64) {
 
 fn said(tally: Tally) -> String {
     let [standard, low_fp, low_fn] = tally.scores();
+    if !standard.is_finite() {
+        return "no windows".to_owned();
+    }
     format!("standard {standard:.1}  low FP {low_fp:.1}  low FN {low_fn:.1}")
 }
 
