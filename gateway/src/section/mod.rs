@@ -61,6 +61,7 @@ impl Problems {
 #[derive(Debug)]
 pub struct Section<'p, 'i> {
     name: String,
+    key: String,
     place: Range<usize>,
     entries: DeTable<'i>,
     known: Vec<&'static str>,
@@ -70,7 +71,10 @@ pub struct Section<'p, 'i> {
 impl<'p, 'i> Section<'p, 'i> {
     /// A section called `name` in messages (`sensor.boiler`), found at `place`.
     pub fn new(name: impl Into<String>, place: Range<usize>, entries: DeTable<'i>, problems: &'p Problems) -> Self {
-        Self { name: name.into(), place, entries, known: Vec::new(), problems }
+        let name = name.into();
+        // Right for a table that the caller names; one inside another keeps its own key, dots and all.
+        let key = name.rsplit('.').next().unwrap_or_default().to_owned();
+        Self { name, key, place, entries, known: Vec::new(), problems }
     }
 
     /// The section's name as a path: `sensor.boiler`.
@@ -80,7 +84,7 @@ impl<'p, 'i> Section<'p, 'i> {
 
     /// The last part of the name: `boiler`.
     pub fn key(&self) -> &str {
-        self.name.rsplit('.').next().unwrap_or(&self.name)
+        &self.key
     }
 
     /// Where the section stands in the file.
@@ -221,7 +225,9 @@ impl<'p, 'i> Section<'p, 'i> {
         let place = value.span();
         let name = if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) };
         match value.into_inner() {
-            DeValue::Table(entries) => Some(Section::new(name, place, entries, self.problems)),
+            DeValue::Table(entries) => {
+                Some(Section { key: key.to_owned(), ..Section::new(name, place, entries, self.problems) })
+            }
             other => {
                 self.problems.report(
                     place,
@@ -289,6 +295,15 @@ mod tests {
         });
         let places: Vec<_> = found.iter().map(|p| &text[p.place.clone()]).collect();
         assert_eq!(places, ["300", "\"1 fortnight\""]);
+    }
+
+    #[test]
+    fn a_name_with_a_dot_is_kept_whole() {
+        check("\"press.4\" = { x = 1 }", |s| {
+            let mut inside = s.take_all();
+            assert_eq!((inside[0].key(), inside[0].name()), ("press.4", "sensor.boiler.press.4"));
+            inside[0].take::<u8>("x");
+        });
     }
 
     #[test]

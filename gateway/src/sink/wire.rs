@@ -4,8 +4,8 @@
 //! `partial` when false, `value`, `score`, `bound` where there is none. Receivers must tolerate keys they do not know; `v` grows
 //! when one changes its meaning. A number that is not finite is `null`. Measured numbers (`value`, `min`, `max`, `last`) are
 //! exact; computed ones (`mean`, `stddev`, `sum`, `rate`, `score`) carry ten significant digits, because the rest is rounding
-//! noise that no compression can shrink. Times are UTC, cut (never rounded up) to milliseconds: `seq`, not the time,
-//! gives the order.
+//! noise that no compression can shrink. Times are UTC, cut (never rounded up) to milliseconds, those of samples to
+//! microseconds: their bound holds of the line through their exact places. `seq`, not the time, gives the order.
 //!
 //! Every record has `v`, `gw` (the gateway), `epoch` and `seq` (with `gw` the record's name: the same twice is the same record),
 //! `lane`, `kind`, `sensor`, `channel`, `unit` (UCUM), `labels`, `t` (or `start` of a window) and `clock` (`synced`, `unsynced`,
@@ -68,7 +68,8 @@ impl Serialize for Line<'_> {
             map.serialize_entry("labels", &channel.labels)?;
         }
         let is_window = matches!(body, Body::Summary(_) | Body::Count(_));
-        map.serialize_entry(if is_window { "start" } else { "t" }, &Moment(*wall))?;
+        let fine = matches!(body, Body::Sample(_));
+        map.serialize_entry(if is_window { "start" } else { "t" }, &Moment { at: *wall, fine })?;
         match body {
             Body::Sample(sample) => write_sample(&mut map, sample)?,
             Body::Summary(summary) => write_summary(&mut map, summary)?,
@@ -167,12 +168,19 @@ fn entry_if_true<M: SerializeMap>(map: &mut M, key: &str, value: bool) -> Result
 }
 
 /// A point on the wall clock: `2026-11-22T05:00:00.000Z`; `null` when it is beyond the calendar (years -9999 to 9999).
-struct Moment(Nanos);
+struct Moment {
+    at: Nanos,
+    /// Microseconds, where there are any.
+    fine: bool,
+}
 
 impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match Timestamp::from_millisecond(self.0.div_euclid(1_000_000)) {
-            Ok(moment) => to.collect_str(&format_args!("{moment:.3}")),
+        let micros = self.at.div_euclid(1_000);
+        let digits = if self.fine && micros % 1_000 != 0 { 6 } else { 3 };
+        let cut = if digits == 6 { micros } else { micros.div_euclid(1_000) * 1_000 };
+        match Timestamp::from_microsecond(cut) {
+            Ok(moment) => to.collect_str(&format_args!("{moment:.digits$}")),
             Err(_) => to.serialize_none(),
         }
     }
@@ -314,7 +322,7 @@ mod tests {
             write("g", &record(1, Arc::clone(&boiler()), wall, Body::Sample(gauge(1.0))), &mut line);
             serde_json::from_slice::<serde_json::Value>(&line).unwrap()["t"].clone()
         };
-        assert_eq!(at(-1), "1969-12-31T23:59:59.999Z");
+        assert_eq!(at(-1), "1969-12-31T23:59:59.999999Z");
         assert_eq!(at(fixture::MORNING + 1_999_999), "2026-11-22T05:00:00.001Z");
         assert_eq!(at(i64::MIN), "1677-09-21T00:12:43.145Z");
     }
