@@ -323,7 +323,7 @@ mod tests {
             serde_json::from_slice::<serde_json::Value>(&line).unwrap()["t"].clone()
         };
         assert_eq!(at(-1), "1969-12-31T23:59:59.999999Z");
-        assert_eq!(at(fixture::MORNING + 1_999_999), "2026-11-22T05:00:00.001Z");
+        assert_eq!(at(fixture::MORNING + 1_999_999), "2026-11-22T05:00:00.001999Z");
         assert_eq!(at(i64::MIN), "1677-09-21T00:12:43.145Z");
     }
 }
