@@ -25,7 +25,7 @@
 //!
 //! | batches | bytes per reading |
 //! |---|---|
-//! | full (replay, after an outage) | 3.2 |
+//! | full (replay, after an outage) | 3.1 |
 //! | `linger = "60s"` | 5.1 |
 //! | `linger = "30s"` | 7.4 |
 //! | `linger = "10s"` | 13.2 |
@@ -133,31 +133,30 @@ impl Kafka {
         Outcome::done(batch.len())
     }
 
-    /// Hands all records to librdkafka, then awaits what becomes of each.
+    /// Hands all records to librdkafka, then awaits what becomes of each. Each channel's records go side by side, still in
+    /// their order: they compress better.
     async fn deliver(&self, producer: &Producer, batch: &[Outgoing]) -> Vec<Verdict> {
+        let mut verdicts = vec![Verdict::Retry("one before it was not taken".into()); batch.len()];
         let mut under_way = Vec::with_capacity(batch.len());
         let mut value = Vec::with_capacity(512);
-        for outgoing in batch {
+        for (index, outgoing) in by_channel(batch) {
             value.clear();
             wire::write(&self.gateway, outgoing, &mut value);
             let key = format!("{}/{}", self.gateway, outgoing.record.draft.channel);
-            let enqueued = enqueue(producer, self.config.topics.of(outgoing.kind()), &key, &value, outgoing.wall).await;
-            let is_last = enqueued.is_err();
-            under_way.push(enqueued);
-            if is_last {
-                break; // Nothing may overtake it.
+            match enqueue(producer, self.config.topics.of(outgoing.kind()), &key, &value, outgoing.wall).await {
+                Ok(delivery) => under_way.push((index, delivery)),
+                Err(error) => {
+                    verdicts[index] = self.judge(&error);
+                    break; // Nothing may overtake it.
+                }
             }
         }
-        let mut verdicts = Vec::with_capacity(under_way.len());
-        for enqueued in under_way {
-            verdicts.push(match enqueued {
-                Ok(delivery) => match delivery.await {
-                    Ok(Ok(_)) => Verdict::Accepted,
-                    Ok(Err((error, _))) => self.judge(&error),
-                    Err(_) => Verdict::Retry("the producer was closed".into()),
-                },
-                Err(error) => self.judge(&error),
-            });
+        for (index, delivery) in under_way {
+            verdicts[index] = match delivery.await {
+                Ok(Ok(_)) => Verdict::Accepted,
+                Ok(Err((error, _))) => self.judge(&error),
+                Err(_) => Verdict::Retry("the producer was closed".into()),
+            };
         }
         verdicts
     }
@@ -216,6 +215,16 @@ impl Kafka {
         let broken = self.producer.lock().unwrap_or_else(PoisonError::into_inner).take();
         tokio::task::spawn_blocking(move || drop(broken));
     }
+}
+
+/// The records of a batch with their places in it, one channel after the other.
+fn by_channel(batch: &[Outgoing]) -> Vec<(usize, &Outgoing)> {
+    let mut sorted: Vec<_> = batch.iter().enumerate().collect();
+    sorted.sort_by_key(|(_, outgoing)| {
+        let channel = &outgoing.record.draft.channel;
+        (&channel.sensor, &channel.name)
+    });
+    sorted
 }
 
 async fn enqueue(

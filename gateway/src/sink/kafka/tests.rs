@@ -263,7 +263,7 @@ async fn bytes_on_the_wire<'a>(brokers: &str, batches: impl Iterator<Item = &'a 
     let producer: FutureProducer<Traffic> = client.create_with_context(Traffic(Arc::new(counter))).unwrap();
     for batch in batches {
         let mut under_way = Vec::new();
-        for outgoing in batch {
+        for (_, outgoing) in by_channel(batch) {
             let mut value = Vec::new();
             wire::write("press-line-4", outgoing, &mut value);
             let key = format!("press-line-4/{}", outgoing.record.draft.channel);
