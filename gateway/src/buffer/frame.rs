@@ -136,7 +136,7 @@ pub(super) fn write<T: serde::Serialize + ?Sized>(kind: Kind, value: &T) -> Vec<
     pack(kind, &postcard::to_allocvec(value).unwrap_or_default())
 }
 
-/// The inverse of [`write`].
+/// The inverse of [`write()`].
 pub(super) fn read<T: serde::de::DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Option<T> {
     postcard::from_bytes(&unpack(kind, bytes)?).ok()
 }
