@@ -1,7 +1,7 @@
 //! One lane of one sink: reads batches from the log, sends them, and moves the cursor by what the far end answered.
 
 use super::backoff::{Backoff, chance};
-use super::{Health, Stamps, boot_now};
+use super::{Health, Stamps};
 use crate::buffer::{Buffer, Reader};
 use crate::record::{Body, BootId, Channel, Draft, GATEWAY, Kind, Seq, Status};
 use crate::sink::{Lane, Outcome, Outgoing, Sink, Then};
@@ -98,7 +98,7 @@ impl Way {
 
     fn status(&self, status: Status) -> Draft {
         let channel = Channel { sensor: GATEWAY.into(), name: "status".into(), ..Channel::default() };
-        Draft { channel: Arc::new(channel), boot: self.boot, at: boot_now(), body: Body::Status(status) }
+        Draft { channel: Arc::new(channel), boot: self.boot, at: self.stamps.now(), body: Body::Status(status) }
     }
 }
 

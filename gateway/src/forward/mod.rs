@@ -14,7 +14,7 @@ pub use route::{Route, Wants};
 pub use stamps::Stamps;
 
 use crate::buffer::{Buffer, Class, Subscriber};
-use crate::record::{BootId, Nanos};
+use crate::record::BootId;
 use crate::sink::{Lane, Sink};
 use lane::Way;
 use std::collections::BTreeMap;
@@ -82,7 +82,5 @@ impl Forward {
 /// How long a destination may take to hear that the gateway goes.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Now, for a status record: boot time.
-fn boot_now() -> Nanos {
-    crate::sys::boot_time()
-}
+#[cfg(test)]
+mod tests;

@@ -69,6 +69,11 @@ impl Stamps {
         waits.then(|| Duration::from_nanos(left.unsigned_abs()))
     }
 
+    /// Boot time, on the clock that records are stamped with.
+    pub fn now(&self) -> Nanos {
+        self.clock.now()
+    }
+
     /// Whether the wall clock is still a guess.
     pub fn is_guess(&self) -> bool {
         self.lock().is_guess()
