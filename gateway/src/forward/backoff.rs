@@ -11,12 +11,15 @@ const LONGEST_WISH: Duration = Duration::from_secs(600);
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
+    /// A wait was cut short since something last worked. Once is enough: a lane that is refused while another is served
+    /// would never rest.
+    pub(super) hurried: bool,
 }
 
 impl Backoff {
     /// Something worked: the next failure starts from the shortest wait.
     pub(super) fn reset(&mut self) {
-        self.failures = 0;
+        *self = Self::default();
     }
 
     /// The wait after one more failure; `wish` is what the far end asked for. `chance` in 0..1 spreads the fleet.

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Notify;
 
 /// Shared by a sink's lanes and whoever looks. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Health(Arc<Mutex<State>>);
+pub struct Health(Arc<Mutex<State>>, Arc<Notify>);
 
 /// What is known of a sink.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +34,16 @@ impl Health {
         let mut state = self.lock();
         state.acknowledged += records as u64;
         state.failures = 0;
-        state.failing.take().is_some()
+        let again = state.failing.take().is_some();
+        if again {
+            self.1.notify_waiters();
+        }
+        again
+    }
+
+    /// Waits until another lane finds that the far end takes records again.
+    pub(super) async fn works_again(&self) {
+        self.1.notified().await;
     }
 
     /// An attempt failed. True when this is news: the first failure, or another reason.

@@ -60,10 +60,13 @@ impl Way {
                     told.rejected(refused.record.seq);
                     rest = &rest[1..];
                 }
-                (Then::Retry { after, why }, _) => self.pause(backoff.next(after, chance()), &why).await,
+                (Then::Retry { after, why }, _) => {
+                    let may_hurry = after.is_none() && !backoff.hurried;
+                    backoff.hurried |= self.pause(backoff.next(after, chance()), may_hurry, &why).await;
+                }
                 (Then::Done, _) => {
                     let why = "the sink answered for fewer records than it was given";
-                    self.pause(backoff.next(None, chance()), why).await;
+                    self.pause(backoff.next(None, chance()), false, why).await;
                 }
             }
         }
@@ -89,11 +92,16 @@ impl Way {
         self.health.rejected(why);
     }
 
-    async fn pause(&self, wait: Duration, why: &str) {
+    /// Waits, or until another lane finds the far end well (then true): an alarm must not sit out a wait that data ended.
+    async fn pause(&self, wait: Duration, may_hurry: bool, why: &str) -> bool {
         if self.health.failed(why) {
             tracing::warn!("sink {}: {why}; nothing is lost, trying again in {wait:.1?}", self.sink_name);
         }
+        if may_hurry {
+            return tokio::time::timeout(wait, self.health.works_again()).await.is_ok();
+        }
         tokio::time::sleep(wait).await;
+        false
     }
 
     fn status(&self, status: Status) -> Draft {
