@@ -50,12 +50,12 @@ pub(super) fn ledger(out: &mut String, s: &Snapshot) {
 fn records(out: &mut String, s: &Snapshot) {
     line(out, "Records by sink");
     let head = ["recorded", "acknowledged", "pending", "merged", "evicted", "rejected", "not for it", "void"];
-    line(out, &format!("  {:<14}{}", "", head.map(|h| format!("{h:>12}")).concat()));
+    line(out, &format!("  {:<14}{}", "", head.map(|h| format!("{h:>13}")).concat()));
     for sink in &s.sinks {
         for (class, a) in [("events", &sink.events), ("data", &sink.data)] {
             let row = [a.recorded, a.acknowledged, a.pending(), a.merged, a.evicted, a.rejected, a.not_for, a.void];
             let name = format!("{} {class}", sink.name);
-            line(out, &format!("  {name:<14}{}", row.map(|n| format!("{:>12}", grouped(n))).concat()));
+            line(out, &format!("  {name:<14}{}", row.map(|n| format!("{:>13}", grouped(n))).concat()));
         }
     }
     for sink in &s.sinks {
