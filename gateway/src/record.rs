@@ -183,7 +183,7 @@ pub enum Status {
         to: Seq,
         /// Acknowledged by the far end.
         sent: u64,
-        /// Filtered by the sink's route.
+        /// The other numbers of the range: of other lanes, filtered by the sink's route, merged, evicted or void.
         not_for_you: u64,
         /// Set aside because the far end refused them.
         rejected: u64,

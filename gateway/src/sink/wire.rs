@@ -16,7 +16,7 @@
 //! | `sample` | `value` (a gauge's number, a counter's or state's integer, a text); `bound`: no reading since the sample before is further from the joining line; `gap`: no line leads here; `lasted_s`: how long a state was what it was before; `id`: of the event around which this reading was kept, which is then no part of the reduced series; `quality` |
 //! | `summary` | `dur_s`, `expected` and `count` of readings, the configured of `min max mean stddev sum last`, `partial`, `quality`; of a counter `last delta rate` (per second) `resets` |
 //! | `event` | `event` (`alarm`, `anomaly`, `fault`), `id` (the same in each phase), `phase` (`opened`, `updated`, `closed`), `value`, `score` (1.0 is just enough), `reason` |
-//! | `status` | `status`, `from` and `to` (numbers); of a `coverage` `sink`, `of_lane`, `sent`, `not_for_you`, `rejected`; of `merged` and `evicted` `records`; of `damaged` `what` |
+//! | `status` | `status`, `from` and `to` (numbers); of a `coverage` `sink`, `of_lane`, `sent`, `not_for_you` (the other numbers of the range), `rejected`; of `merged` and `evicted` `records`; of `damaged` `what` |
 //!
 //! This file knows nothing of topics, batches or compression.
 
