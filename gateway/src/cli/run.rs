@@ -42,14 +42,19 @@ pub(super) fn main(args: Args) -> Done {
             patience: PATIENCE,
             announcements,
         };
-        run(orders, |desk| {
+        let last = run(orders, |desk| {
             if let Some((config, state)) = kept {
                 keep_as_last_good(&config, &state);
             }
             attend(desk, &stop);
         })
         .await?;
-        tracing::info!("stopped; everything that was read is sent or stored");
+        match last.store.trouble {
+            None => tracing::info!("stopped; everything that was read is sent or stored"),
+            Some(why) => tracing::error!(
+                "stopped; what the sinks have not taken is lost, because the store could not be used: {why}"
+            ),
+        }
         Ok(OK)
     })
 }
